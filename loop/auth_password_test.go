@@ -15,6 +15,7 @@ import (
 // TestAuthenticate: logins by the password itself are delayed, bounded and counted like those of
 // the native protocol.
 func TestAuthenticate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		srv := &Server{}
@@ -81,6 +82,7 @@ func TestAuthenticate(t *testing.T) {
 
 // TestReady: a server is ready until it cannot keep changes, or stops.
 func TestReady(t *testing.T) {
+	t.Parallel()
 	srv := startOnDisk(t, newDisk(), &bytes.Buffer{}, nil)
 	if err := srv.Ready(); err != nil {
 		t.Errorf("a new server: %v", err)

@@ -29,6 +29,7 @@ func waiters(t *testing.T, srv *Server, n int64) {
 // TestComputeOnce: of many that ask for a key, one computes it. The others have its value then. If
 // it computes none, or its lease ends, the next one computes.
 func TestComputeOnce(t *testing.T) {
+	t.Parallel()
 	const many = 2000
 	srv := startServer(t, nil)
 	w, other := dial(t, srv), dial(t, srv)
@@ -71,6 +72,7 @@ func TestComputeOnce(t *testing.T) {
 // TestComputeAgain: a value that will expire soon is computed anew by one; the others have the
 // stale one meanwhile.
 func TestComputeAgain(t *testing.T) {
+	t.Parallel()
 	w := dial(t, startServer(t, nil))
 	w.ok(codec.OpCreateDict, "d", false)
 	w.doLiving(codec.OpDictSet, 60_000, "d", 1, "old")
@@ -115,6 +117,7 @@ func TestComputeAgain(t *testing.T) {
 
 // TestComputeLeaseEnds: when the lease of the one that computes ends, the next one gets it.
 func TestComputeLeaseEnds(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
@@ -134,6 +137,7 @@ func TestComputeLeaseEnds(t *testing.T) {
 // TestComputeFails: if a value could not be computed, those that wait get the lease one by one, in
 // the order in which they came.
 func TestComputeFails(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)

@@ -9,6 +9,7 @@ import (
 
 // TestErrorsName checks that an error text names what it is about.
 func TestErrorsName(t *testing.T) {
+	t.Parallel()
 	w := dial(t, startServer(t, nil))
 	w.call(codec.OpCreateDict, "users", false)
 	w.call(codec.OpCreateDict, "visits", false)

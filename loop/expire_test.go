@@ -28,6 +28,7 @@ func (w *wire) doLiving(op codec.Opcode, ttl int64, args ...any) codec.Reply {
 // TestExpiredIsAbsent: once its deadline has passed, an entry is absent in every request, on the
 // event loop that has seen it and on the others, and after a restart.
 func TestExpiredIsAbsent(t *testing.T) {
+	t.Parallel()
 	clock := &wallClock{}
 	srv := startLimited(t, func(cfg *Config) { cfg.EventLoops = 3 }, clock.limit)
 	w, other := dial(t, srv), dial(t, srv)
@@ -90,6 +91,7 @@ func TestExpiredIsAbsent(t *testing.T) {
 
 // TestDefaultTimeToLive: entries live by their table's default, counted from their last write.
 func TestDefaultTimeToLive(t *testing.T) {
+	t.Parallel()
 	clock := &wallClock{}
 	srv := startLimited(t, nil, clock.limit)
 	w := dial(t, srv)

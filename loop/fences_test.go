@@ -35,6 +35,7 @@ func (w *wire) fenced(lock, lease int64, leaseFirst bool, op codec.Opcode, args 
 // TestTwoFences: a request with the fences of a lock and of a computation is executed while both
 // are held, and not if one of them is lost.
 func TestTwoFences(t *testing.T) {
+	t.Parallel()
 	w := dial(t, startServer(t, nil))
 	w.ok(codec.OpCreateDict, "d", false, "other", "")
 	lock := w.lock("a", "one", leaseTime)
@@ -80,6 +81,7 @@ func TestTwoFences(t *testing.T) {
 // TestTwoFencesDoNotLock has connections that need the same two gates, and name them in either
 // order, beside requests that need one of them. All are answered.
 func TestTwoFencesDoNotLock(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)

@@ -15,6 +15,7 @@ import (
 // TestNoWakeUpIsLost: clients that lock and unlock all the time always get the lock: none sleeps
 // while it is free.
 func TestNoWakeUpIsLost(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	var locked atomic.Int64
 	end := time.Now().Add(time.Second)
@@ -43,6 +44,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 // TestWaitsForSomethingElse: a request that waits for its turn, and when it is executed once more
 // for a gate, is woken by the gate. It is that each time it waits for the other of the two.
 func TestWaitsForSomethingElse(t *testing.T) {
+	t.Parallel()
 	const changes = 4
 	var runs atomic.Int64
 	registered := make(chan func(), changes+2)
@@ -107,6 +109,7 @@ func (w *wire) fencedRequest(name string, fence int64, op codec.Opcode, args ...
 // TestFencedPipeline: the requests of a connection are executed in their order, though the first
 // one has IF FENCE and must wait for another with the same fence.
 func TestFencedPipeline(t *testing.T) {
+	t.Parallel()
 	srv, fence, open := holdGate(t, "a")
 	defer open()
 	w := dial(t, srv)
@@ -126,6 +129,7 @@ func TestFencedPipeline(t *testing.T) {
 // TestShutGate: while a request with IF FENCE is executed for long, LOCK waits as long as it says,
 // and no longer, and UNLOCK ends that wait.
 func TestShutGate(t *testing.T) {
+	t.Parallel()
 	srv, _, open := holdGate(t, "a")
 	defer open()
 	w, other := dial(t, srv), dial(t, srv)

@@ -27,6 +27,7 @@ func stall(t *testing.T, w *wire) {
 // TestUnsentGrant: a lock whose grant could not be sent is free once the connection ends, long
 // before its lease does.
 func TestUnsentGrant(t *testing.T) {
+	t.Parallel()
 	if *encrypted {
 		t.Skip("the replies are those of a connection in clear text")
 	}
@@ -50,6 +51,7 @@ func TestUnsentGrant(t *testing.T) {
 // TestUnsentGrantAgain: a grant that could not be sent stays if its owner asks for it again before
 // the connection ends.
 func TestUnsentGrantAgain(t *testing.T) {
+	t.Parallel()
 	if *encrypted {
 		t.Skip("the replies are those of a connection in clear text")
 	}
@@ -158,6 +160,7 @@ func endOf(t *testing.T, srv *Server, w *wire) {
 
 // TestRepeatNotSent: what an owner has stays if it asks for it again and that reply cannot be sent.
 func TestRepeatNotSent(t *testing.T) {
+	t.Parallel()
 	eachAcquisition(t, func(t *testing.T, srv *Server, w *wire, acquire func(*wire) []byte, unsent func() *wire,
 		held, _ func() bool,
 	) {
@@ -173,6 +176,7 @@ func TestRepeatNotSent(t *testing.T) {
 // TestNoReplySent: what was granted is given back once the last connection ends that could have
 // told its owner of it.
 func TestNoReplySent(t *testing.T) {
+	t.Parallel()
 	eachAcquisition(t, func(t *testing.T, srv *Server, _ *wire, _ func(*wire) []byte, unsent func() *wire,
 		held, freed func() bool,
 	) {
@@ -190,6 +194,7 @@ func TestNoReplySent(t *testing.T) {
 
 // TestUnsentAfterRename: an item whose list was renamed meanwhile is given back too.
 func TestUnsentAfterRename(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, gone := dial(t, srv), dial(t, srv)
 	w.ok(codec.OpCreateList, "q", false, make([]byte, 16<<20))
@@ -207,6 +212,7 @@ func TestUnsentAfterRename(t *testing.T) {
 // TestUnsentGrantsBounded: a client that does not read its replies can have so many grants, and no
 // more. What is beyond is free.
 func TestUnsentGrantsBounded(t *testing.T) {
+	t.Parallel()
 	if *encrypted {
 		t.Skip("the replies are those of a connection in clear text")
 	}
@@ -238,6 +244,7 @@ func TestUnsentGrantsBounded(t *testing.T) {
 // TestSentGrantStays: what the kernel has taken is held until its lease ends, though the client is
 // gone.
 func TestSentGrantStays(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, gone := dial(t, srv), dial(t, srv)
 	fence := gone.lock("a", "gone", leaseTime)
@@ -257,6 +264,7 @@ func TestSentGrantStays(t *testing.T) {
 // TestFence: a request with IF FENCE is executed while its lock is held with that fence, and not
 // after, whatever it is.
 func TestFence(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "k", 0)

@@ -11,6 +11,7 @@ import (
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/secure"
+	"cyberdb-fast/loop/engine/conformance"
 )
 
 // refusedWith dials and returns the server's refusal.
@@ -83,29 +84,33 @@ func TestMaxConnections(t *testing.T) {
 }
 
 // TestTenThousandConnections has as many connections as the default limit allows, each with correct
-// replies, from another process to a server in a third.
+// replies, from another process to a server in a third. Under the race detector it has fewer.
 func TestTenThousandConnections(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
+	}
+	connections := DefaultMaxConns
+	if raceEnabled && !conformance.Long() {
+		connections = 1000
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	if limit.Max < DefaultMaxConns+spareDescriptors {
+	if limit.Max < uint64(connections+spareDescriptors) {
 		t.Fatalf(
 			"needs %d open files, the limit is %d: raise it with ulimit -n, or leave this test out with -short",
-			DefaultMaxConns+spareDescriptors,
+			connections+spareDescriptors,
 			limit.Max,
 		)
 	}
-	srv := startServerProcess(t, DefaultMaxConns, 0)
+	srv := startServerProcess(t, connections, 0)
 	crowd := startProcess(t, "clients", addrEnv+"="+srv.addr)
 	do := func(command string) {
 		t.Helper()
 		start := time.Now()
 		fmt.Fprintln(crowd.in, command)
-		if answer := crowd.line(); answer != fmt.Sprint("done ", DefaultMaxConns) {
+		if answer := crowd.line(); answer != fmt.Sprint("done ", connections) {
 			t.Fatalf("%s: %s", command, answer)
 		}
 		t.Logf("%s: %v", command, time.Since(start).Round(time.Millisecond))
@@ -120,7 +125,7 @@ func TestTenThousandConnections(t *testing.T) {
 		}
 		return w.conn.Close()
 	})
-	do(fmt.Sprint("open ", DefaultMaxConns))
+	do(fmt.Sprint("open ", connections))
 	do("round")
 	for range 3 {
 		refusedWith(t, secure.RefusedTooManyConnections, srv.tryDial)
@@ -131,7 +136,7 @@ func TestTenThousandConnections(t *testing.T) {
 		w, err = srv.tryDial()
 		return err
 	})
-	if n := len(w.ok(codec.OpDictValues, "crowd")); n != DefaultMaxConns {
+	if n := len(w.ok(codec.OpDictValues, "crowd")); n != connections {
 		t.Errorf("%d connections have written", n)
 	}
 }

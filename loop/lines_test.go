@@ -14,6 +14,7 @@ import (
 // TestLeaseShortened: who waits for a lock gets it when its lease ends, also if the owner has made
 // that earlier meanwhile.
 func TestLeaseShortened(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, other := dial(t, srv), dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
@@ -44,6 +45,7 @@ func TestLeaseShortened(t *testing.T) {
 // TestClockSetForward: who waits for a lock gets it soon after the clock was set beyond the end of
 // the lease, though its own timer does not see that.
 func TestClockSetForward(t *testing.T) {
+	t.Parallel()
 	clock := new(wallClock)
 	srv := startLimited(t, nil, clock.limit)
 	w, other := dial(t, srv), dial(t, srv)
@@ -62,6 +64,7 @@ func TestClockSetForward(t *testing.T) {
 
 // TestDropEndsLeases: DROP of the table of the locks ends the leases of those that compute.
 func TestDropEndsLeases(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, other := dial(t, srv), dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)
@@ -77,6 +80,7 @@ func TestDropEndsLeases(t *testing.T) {
 // TestLocksDropped: requests about locks find no lock while others drop them all, and never no
 // table.
 func TestLocksDropped(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	end := time.Now().Add(300 * time.Millisecond)
 	var all sync.WaitGroup
@@ -107,6 +111,7 @@ func TestLocksDropped(t *testing.T) {
 // TestSameOwnerWaitsOnce: a request of an owner that waits already takes over its place. The older
 // one is canceled.
 func TestSameOwnerWaitsOnce(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, first, other, again := dial(t, srv), dial(t, srv), dial(t, srv), dial(t, srv)
 	fence := w.lock("a", "holder", leaseTime)
@@ -130,6 +135,7 @@ func TestSameOwnerWaitsOnce(t *testing.T) {
 // TestUnlockMeetsGrant: UNLOCK of an owner whose LOCK waits leaves nothing of it, though the lock
 // is being granted at that moment.
 func TestUnlockMeetsGrant(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, waits, other := dial(t, srv), dial(t, srv), dial(t, srv)
 	for round := range 200 {
@@ -149,6 +155,7 @@ func TestUnlockMeetsGrant(t *testing.T) {
 // TestEndLeavesLine: the requests of a connection that is closed leave their lines when its end
 // begins, not when its client has read the last replies.
 func TestEndLeavesLine(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, ends := dial(t, srv), dial(t, srv)
 	w.lock("a", "holder", leaseTime)
@@ -178,6 +185,7 @@ func TestEndLeavesLine(t *testing.T) {
 // TestComputedByAStranger: COMPUTED of an owner that has no lease executes no request again that
 // waits, and leaves the lease.
 func TestComputedByAStranger(t *testing.T) {
+	t.Parallel()
 	var runs atomic.Int64
 	commands := engine.Protocol()
 	compute := &commands[codec.OpDictGetOrCompute]
@@ -213,6 +221,7 @@ func TestComputedByAStranger(t *testing.T) {
 // TestSemaphoreSizes: each LOCK of a semaphore says how many owners may hold it for it to be
 // granted.
 func TestSemaphoreSizes(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, other := dial(t, srv), dial(t, srv)
 	try := func(owner string, n int) bool {
@@ -232,6 +241,7 @@ func TestSemaphoreSizes(t *testing.T) {
 
 // TestClockSetBack: a wall clock that is set back makes no lease longer.
 func TestClockSetBack(t *testing.T) {
+	t.Parallel()
 	clock := new(wallClock)
 	srv := startLimited(t, nil, clock.limit)
 	w := dial(t, srv)

@@ -73,6 +73,7 @@ func (w *wire) waitingFor(t *testing.T, name string, n int) {
 // TestLock: a lock has one owner. Others get it when it is released or its lease ends, first come,
 // first served, each with a higher fence.
 func TestLock(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	first := w.lock("a", "one", leaseTime)
@@ -120,6 +121,7 @@ func TestLock(t *testing.T) {
 
 // TestSemaphore: n owners have a semaphore at once.
 func TestSemaphore(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	for i := range 3 {
@@ -144,6 +146,7 @@ func TestSemaphore(t *testing.T) {
 // TestLockPlaces: a place in a line is lost by CANCEL, by UNLOCK of its owner and with the
 // connection. The next one gets the lock then.
 func TestLockPlaces(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.lock("a", "holder", leaseTime)
@@ -181,6 +184,7 @@ func TestLockPlaces(t *testing.T) {
 // TestLockTable: the locks are one table of a kind of its own. Only requests about locks change it,
 // but DROP, which releases all.
 func TestLockTable(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.fails(codec.StatusValueError, codec.OpCreateDict, engine.LocksTable, false)
@@ -206,6 +210,7 @@ func TestLockTable(t *testing.T) {
 
 // TestLockArguments: what cannot be a lock is refused by name.
 func TestLockArguments(t *testing.T) {
+	t.Parallel()
 	w := dial(t, startServer(t, nil))
 	one := ownerOf("one")
 	beyond := new(big.Int).Lsh(big.NewInt(1), 100)
@@ -276,6 +281,7 @@ func TestLockArguments(t *testing.T) {
 // TestPopWaits: LIST POP with a wait takes what comes, first come, first served, and gets
 // IndexError when the wait ends. DROP ends all waits.
 func TestPopWaits(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w, other := dial(t, srv), dial(t, srv)
 	w.ok(codec.OpCreateList, "l", false)

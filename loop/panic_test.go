@@ -128,6 +128,7 @@ func startWith(t *testing.T, cfg Config, log io.Writer) *Server {
 // poisons its table if it was in the middle of the change. The next start succeeds, whether or not
 // the request panics again.
 func TestPanicAndRestart(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		op      codec.Opcode
 		partial bool // its change is partially applied
@@ -226,6 +227,7 @@ func TestPanicAndRestart(t *testing.T) {
 // TestPanicAndDropAndRestart: after a poisoned table was dropped the next start succeeds, whether
 // or not the request panics again.
 func TestPanicAndDropAndRestart(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		op      codec.Opcode
 		fixed   bool // it does not panic in the next start
@@ -288,6 +290,7 @@ func TestPanicAndDropAndRestart(t *testing.T) {
 // reserves that name. Else the name could be taken again, and the next start would depend on
 // whether the first request panics again.
 func TestPanicBeforeName(t *testing.T) {
+	t.Parallel()
 	for _, op := range []codec.Opcode{opPanicsInNaming, opPanicsInRename} {
 		for _, fixed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%#x, fixed %v", op, fixed), func(t *testing.T) {
@@ -349,6 +352,7 @@ func copyOfDisk(disk *fstest.Disk, without string) *fstest.Disk {
 // TestManyPanics: the start after many partially applied changes loads a second time, not once for
 // each.
 func TestManyPanics(t *testing.T) {
+	t.Parallel()
 	known := newFaulty()
 	disk := newDisk()
 	srv := known.startOnDisk(t, disk, io.Discard)
@@ -434,6 +438,7 @@ func TestManySaves(t *testing.T) {
 // TestPanicUnderLock: a command that panics under a lock does not block later requests: the table
 // is unchanged and answers.
 func TestPanicUnderLock(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false, "a", 1)
@@ -477,6 +482,7 @@ func TestPanicUnderLock(t *testing.T) {
 // TestPanicAndPipeline: pipelined requests for the keys of a poisoned table are answered, each by
 // its error.
 func TestPanicAndPipeline(t *testing.T) {
+	t.Parallel()
 	srv := startServer(t, nil)
 	w := dial(t, srv)
 	w.ok(codec.OpCreateDict, "d", false)

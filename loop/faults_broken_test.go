@@ -17,10 +17,10 @@ func breakServer(fault string) error {
 	return shardmap.Break(fault, true)
 }
 
-// TestHistoriesCatch: TestHistories finds a replay that reads a clock, and one whose views assign
-// LSNs.
+// TestHistoriesCatch: TestHistories finds a replay that reads a clock, one whose views assign LSNs,
+// and one that lets leases and delays begin anew.
 func TestHistoriesCatch(t *testing.T) {
-	for _, fault := range []string{"clock", "view"} {
+	for _, fault := range []string{"clock", "view", "due"} {
 		t.Run(fault, func(t *testing.T) {
 			h := newHistories(t, fault)
 			for i := range uint64(20) {

@@ -33,7 +33,7 @@ var (
 
 // TestHistories: the same log gives the same tables everywhere. Each history is what a few
 // connections do at once to a server, whose event loops, memory limit and fsync policy are random
-// and whose wall clock jumps. Entries expire, and tables have limits. Its files are then replayed
+// and whose wall clock jumps. Entries expire, tables have limits, lists are queues, and locks are held. Its files are then replayed
 // in two other processes: the data file of the last save and the rest of the journal, the journal
 // alone, and the file of the shutdown. The processes have other hash seeds, another number of
 // processors, other memory limits and another time, and open views in between.
@@ -58,6 +58,10 @@ func TestHistories(t *testing.T) {
 	if r := h.removed; r.Expired == 0 || r.Evicted == 0 { // few histories are long enough for idle time
 		t.Error("nothing expired or was evicted")
 	}
+	t.Logf("queues: %+v", h.queues)
+	if q := h.queues; q.Leased == 0 || q.Expired == 0 || n >= 100 && (q.Delayed == 0 || q.Dead == 0) {
+		t.Error("no item was leased or delayed, returned by itself, or became a dead letter")
+	}
 	t.Logf("replay: %d histories, %d differences", n, differences)
 }
 
@@ -79,6 +83,7 @@ type histories struct {
 	families  map[string][][]byte
 	replayers []*process
 	removed   shardmap.Removals // by the servers that recorded
+	queues    shardmap.QueueFigures
 }
 
 func newHistories(t *testing.T, fault string) *histories {
@@ -152,6 +157,7 @@ func (h *histories) record(dir string, rng *rand.Rand) (running, stopped string)
 		h.Error(err)
 	}
 	addRemovals(&h.removed, srv.store)
+	addQueues(&h.queues, srv.store)
 	stopped = digestOf(srv.store)
 	if len(stopped) != 32 {
 		h.Error(stopped)
@@ -182,6 +188,7 @@ func (h *histories) client(w *wire, clock *wallClock, rng *rand.Rand) error {
 	defer func() { _ = w.conn.Close() }() // a stop waits for connections
 	g := conformance.NewOperations(w, rng, h.families)
 	names := []string{"a", "b", "x", "y"}
+	owner := &owning{wire: w, Operations: g}
 	for range 3 + rng.IntN(4) {
 		ops := make([]conformance.Operation, 1+rng.IntN(25))
 		for j := range ops {
@@ -195,6 +202,9 @@ func (h *histories) client(w *wire, clock *wallClock, rng *rand.Rand) error {
 			}
 		}
 		if err := limitLives(w, g, conformance.Pick(g, names)); err != nil {
+			return err
+		}
+		if err := owner.some(conformance.Pick(g, names)); err != nil {
 			return err
 		}
 		if g.Chance(8) {

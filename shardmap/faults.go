@@ -12,7 +12,11 @@ var (
 	brokenView     bool
 	brokenRename   bool
 	brokenAck      bool
+	brokenDue      bool
 )
+
+// replayTime is how much later a replay is than what it replays, in milliseconds.
+const replayTime = 600_000
 
 // Break switches a fault on or off, for tests of other packages. Errors: there is no such fault.
 func Break(fault string, on bool) error {
@@ -21,6 +25,8 @@ func Break(fault string, on bool) error {
 		brokenView = on
 	case "ack":
 		brokenAck = on
+	case "due":
+		brokenDue = on
 	default:
 		return fmt.Errorf("no fault %q", fault)
 	}

@@ -10,4 +10,7 @@ const (
 	brokenView     = false // a cut assigns an LSN
 	brokenRename   = false // a table is renamed without its locks
 	brokenAck      = false // an acknowledgement does not look whether its lease goes on
+	brokenDue      = false // a replay lets leases and delays of items begin anew, from its own time on
+
+	replayTime = 0
 )

@@ -30,7 +30,12 @@ func (l *List) Put(c *Call, val []byte, delay int64) error {
 }
 
 // dueAt returns the time so many milliseconds after Call.Time.
-func dueAt(c *Call, after int64) int64 { return min(c.Time+after, MaxDeadline) }
+func dueAt(c *Call, after int64) int64 {
+	if brokenDue && c.Replay {
+		after += replayTime
+	}
+	return min(c.Time+after, MaxDeadline)
+}
 
 // Claimed appends what Take has appended for a claim whose lease has not ended, and changes
 // nothing; there is false if there is no such lease. Errors: ErrLong as Get.

@@ -293,11 +293,17 @@ func (l *limited) replay() {
 	}
 }
 
-// TestLimitHoldsForAllCalls fills a dict from several goroutines. No call sees it above its limit.
+// TestLimitHoldsForAllCalls fills a dict from several goroutines. It is within its limit when no call
+// is executed. Meanwhile it is above by at most an entry of each other call, if others always take
+// the room that a call makes, and only if entries that are not used make room.
 func TestLimitHoldsForAllCalls(t *testing.T) {
 	const most, callers, keys = 500, 4, 5000
 	for _, policy := range []Policy{S3FIFO, NoEviction, NearestDeadline} {
 		l := newLimited(t, 64, Options{MaxEntries: most, Policy: policy})
+		meanwhile := most
+		if policy == S3FIFO {
+			meanwhile += callers - 1
+		}
 		var running sync.WaitGroup
 		for i := range callers {
 			pick := rand.New(rand.NewPCG(uint64(i), 1))
@@ -313,8 +319,8 @@ func TestLimitHoldsForAllCalls(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					if n := l.d.Len(); n > most {
-						t.Errorf("%v: %d entries of at most %d", policy, n, most)
+					if n := l.d.Len(); n > meanwhile {
+						t.Errorf("%v: %d entries of at most %d", policy, n, meanwhile)
 						return
 					}
 				}
@@ -322,7 +328,7 @@ func TestLimitHoldsForAllCalls(t *testing.T) {
 		}
 		running.Wait()
 		checkCounts(t, l.d)
-		if n := l.d.Len(); n < most-callers {
+		if n := l.d.Len(); n < most-callers || n > most {
 			t.Errorf("%v: %d entries of %d", policy, n, most)
 		}
 		switch r := l.d.Removals(); {

@@ -67,7 +67,7 @@ class Call(Waiter):
     ) -> None:
         """Milliseconds is the deadline in the server, 0 for none.
 
-        notify is called in the background when the call is done. With only_on, it is not sent on
+        notify is called in the background before the caller learns that the call is done. With only_on, it is not sent on
         any other connection.
         """
         super().__init__()
@@ -79,10 +79,13 @@ class Call(Waiter):
         """Ends the wait with a reply, or with an error. Only the first call has an effect."""
         if self.done:
             return
-        self.reply, self.error, self.done = reply, error, True
-        self.wake()
-        if self._notify is not None:
-            self._notify(self)
+        self.reply, self.error = reply, error
+        try:
+            if self._notify is not None:
+                self._notify(self)
+        finally:
+            self.done = True
+            self.wake()
 
 
 class Link:

@@ -231,7 +231,34 @@ def test_a_function_that_asks_for_its_own_result(d: CyberDict[Any, Any], server:
             with pytest.raises(RuntimeError, match="'of a task' asks for its own result"):
                 await table.get_or_compute("of a task", ask)
 
+            async def ask_by_others() -> Any:
+                return await asyncio.wait_for(asyncio.gather(*[ask(), asyncio.ensure_future(ask())]), 20)
+
+            with pytest.raises(RuntimeError, match="'of a task' asks for its own result"):
+                await table.get_or_compute("of a task", ask_by_others)
+            # A task that goes on after the computation may ask.
+            over = asyncio.Event()
+
+            async def ask_later() -> Any:
+                await over.wait()
+                return await table.get_or_compute("later", pytest.fail)
+
+            later: List[Any] = []
+            started: Any = lambda: later.append(asyncio.ensure_future(ask_later()))  # noqa: E731
+            assert await table.get_or_compute("later", lambda: started() or 1) == 1
+            over.set()
+            assert await later[0] == 1
+
     asyncio.run(story())
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "to_thread"), reason="contexts do not come along")
+def test_a_function_that_asks_for_its_own_result_in_a_thread(d: CyberDict[Any, Any]) -> None:
+    def ask() -> Any:
+        return asyncio.run(asyncio.to_thread(d.get_or_compute, "k", pytest.fail))
+
+    with pytest.raises(RuntimeError, match="'k' asks for its own result"):
+        d.get_or_compute("k", ask)
 
 
 def test_the_default_ttl_of_a_dict_counts(proxy: Proxy, new_name: Callable[[], str]) -> None:

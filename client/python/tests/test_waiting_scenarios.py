@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any, Dict, Iterator
 
 import pytest
 
-from conftest import PASSWORD
+from conftest import CPYTHON, PASSWORD
 from cyberdb_fast import Server
 from waiting_worlds import SCENARIOS
 
 HERE = Path(__file__).parent
-CPYTHON = platform.python_implementation() == "CPython"
 WORLDS = ["threads", "asyncio", *(["gevent"] if CPYTHON else []), *(["forks"] if hasattr(os, "fork") else [])]
 NAMES = [*(scenario["name"] for scenario in SCENARIOS), "nothing is left"]
 

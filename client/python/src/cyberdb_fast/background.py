@@ -67,8 +67,8 @@ class Call(Waiter):
     ) -> None:
         """Milliseconds is the deadline in the server, 0 for none.
 
-        notify is called in the background before the caller learns that the call is done. With only_on, it is not sent on
-        any other connection.
+        notify is called in the background before the caller learns that the call is done. With
+        only_on, it is not sent on any other connection.
         """
         super().__init__()
         self.request, self.milliseconds, self.only_on = request, milliseconds, only_on

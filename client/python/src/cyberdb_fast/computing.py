@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
-from typing import Any, Callable, Generator, Optional, Set, Tuple
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Callable, Generator, Optional, Tuple
 
 from . import requests
 from .errors import CyberDBError, LockTimeout
@@ -42,8 +43,8 @@ class Times:
         self.wait = wait_milliseconds(wait)
 
 
-# What this process computes now, as of Computation.place.
-_running: Set[Tuple[int, int, bytes, Any]] = set()
+# The computations in which the caller is: its own, and those of the tasks that have started it.
+_inside: ContextVar[Tuple[Computation, ...]] = ContextVar("inside", default=())
 
 
 class Computation:
@@ -52,7 +53,8 @@ class Computation:
     def __init__(self, times: Times, t: bytes, key: Any, owner: Any, renewer: object) -> None:
         """T is the name of the table, encoded; renewer renews the leases of the client."""
         self._times, self._t, self._key = times, t, key
-        self._place = (id(renewer), id(owner), t, _hashable(key))
+        self._place = (id(renewer), t, _hashable(key))
+        self._runs = False
         self.lease = Lease(owner, times.lease, None)
         token = self.lease.token
         self.lease.renewing = lambda ttl: requests.renew_compute(t, key, token, ttl)
@@ -63,7 +65,7 @@ class Computation:
         It does not wait for a value that the caller itself is computing.
         """
         times = self._times
-        wait = 0 if self._place in _running else times.wait
+        wait = 0 if self._asks_itself() else times.wait
         return requests.dict_get_or_compute(self._t, self._key, self.lease.token, times.lease, times.stale, wait)
 
     def waited_in_vain(self) -> None:
@@ -71,7 +73,7 @@ class Computation:
 
         Errors: LockTimeout; RuntimeError if the caller itself is computing the value.
         """
-        if self._place in _running:
+        if self._asks_itself():
             raise RuntimeError(f"the computation of {self._key!r} asks for its own result")
         if self._times.wait is not None:
             raise LockTimeout(f"{self._key!r} was not computed within {self._times.wait / 1000} s")
@@ -79,11 +81,18 @@ class Computation:
     @contextmanager
     def running(self) -> Generator[None, None, None]:
         """While the function of the caller runs."""
-        _running.add(self._place)
+        before = _inside.set((*_inside.get(), self))
+        self._runs = True
         try:
             yield
         finally:
-            _running.discard(self._place)
+            self._runs = False
+            with suppress(ValueError):  # a coroutine that was left is closed elsewhere
+                _inside.reset(before)
+
+    def _asks_itself(self) -> bool:
+        """Whether the caller is inside a computation of the same value."""
+        return any(one._runs and one._place == self._place for one in _inside.get())
 
     def storing(self, value: Any, fence: int) -> Request[None]:
         """The request that stores the value, unless the lease is lost."""

@@ -27,6 +27,7 @@ from .clock import MONOTONIC
 from .computing import DEFAULT_LEASE, Computation, Times, unprepared
 from .errors import ConnectionLost, CyberDBError, LockLost, VersionMismatch
 from .expiry import KEEP_TTL, Duration, milliseconds
+from .holds import may_hold
 from .methods_sync import DictMethods
 from .requests import MISSING, Request
 from .table import as_dict, preparation
@@ -154,19 +155,25 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         background = self._sender._background
         times = Times(ttl, stale, lease, wait)
         one = Computation(times, self._t, key, background.owner(), background)
-        while (found := self._perform_waiting(one.asking())).state == requests.IN_VAIN:
-            one.waited_in_vain()
-        if found.state in (requests.FRESH, requests.STALE):
-            return cast(V, found.value)
-        one.lease.granted(MONOTONIC[0]())
-        background.renew(one.lease)
+        has_lease: Optional[bool] = None  # not known
         try:
+            while (found := self._perform_waiting(one.asking())).state == requests.IN_VAIN:
+                one.waited_in_vain()
+            has_lease = found.state not in (requests.FRESH, requests.STALE)
+            if not has_lease:
+                return cast(V, found.value)
+            one.lease.granted(MONOTONIC[0]())
+            background.renew(one.lease)
             with one.running():
                 value = function()
             self._store(lambda: one.storing(value, found.fence))
+        except BaseException as e:
+            has_lease = may_hold(e) if has_lease is None else has_lease
+            raise
         finally:
-            background.renewals.discard(one.lease)
-            self._end(one)
+            if has_lease:
+                background.renewals.discard(one.lease)
+                self._end(one)
         return value
 
     def _store(self, storing: Callable[[], Request[None]]) -> None:

@@ -27,10 +27,11 @@ type deferred struct {
 
 // longWaits is what most sessions never need.
 type longWaits struct {
-	durable  pendingReplies // replies that wait for the disk
-	waiters  []*waiter      // requests that wait while others go on
-	arrivals arrivals       // of the input that is buffered while the session waits
-	timer    blockTimer     // blocked: for the deadline of the next request
+	durable  pendingReplies     // replies that wait for the disk
+	waiters  []*waiter          // requests that wait while others go on
+	byID     map[uint32]*waiter // the same; of several with one id, the first
+	arrivals arrivals           // of the input that is buffered while the session waits
+	timer    blockTimer         // blocked: for the deadline of the next request
 	// how many locks of tables will set ready: more than one if deadlines have ended waits; written
 	// by any goroutine
 	unlocks atomic.Int32

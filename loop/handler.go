@@ -103,6 +103,9 @@ func (h *handler) wakerFired(c gnet.Conn) {
 	if len(l.resuming) > 0 {
 		l.resumeWoken()
 	}
+	if len(l.ending) > 0 {
+		l.endWaiters()
+	}
 	if !l.posted {
 		l.yield(h.srv)
 	}

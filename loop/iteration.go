@@ -59,6 +59,7 @@ type eventLoop struct {
 	timers   timers
 	woken    wokenList
 	resuming []*waiter     // woken, and not yet executed again
+	ending   []*longWaits  // of sessions at their ends, whose waits have not all ended
 	began    time.Duration // when the loop has read the time last, in monotonic time
 	arrived  time.Duration // when the requests that are executed have arrived, in monotonic time
 	deadline time.Duration // of the request that is executed, if it has one, in monotonic time

@@ -3,7 +3,6 @@ package loop
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +27,7 @@ const (
 // by the event loop, except where said.
 type waiter struct {
 	session  *session      // constant
+	in       *longWaits    // of the session; constant
 	request  codec.Request // its own copy; constant
 	arrived  time.Duration // in monotonic time; constant
 	began    time.Duration // likewise
@@ -40,7 +40,7 @@ type waiter struct {
 	away     bool          // it is executed in the background
 	missed   bool          // it was woken meanwhile
 	over     bool
-	canceled *codec.Error // why it was canceled while it was away; nil: it was not
+	canceled *codec.Error // why it was canceled, and has no reply yet; nil: it was not
 	woken    atomic.Bool  // it is in the event loop's list; set by any goroutine
 }
 
@@ -53,12 +53,11 @@ func (s *session) wait(req *codec.Request, first *engine.Wait, deadline, arrived
 		return
 	}
 	w := &waiter{
-		session: s, request: req.Clone(), arrived: arrived, began: s.srv.time.monotonic(), deadline: deadline,
-		index: len(s.deferred.waiters()),
+		session: s, in: s.deferred.waits(), request: req.Clone(),
+		arrived: arrived, began: s.srv.time.monotonic(), deadline: deadline,
 	}
 	w.timer.Owner = w
-	d := s.deferred.waits()
-	d.waiters = append(d.waiters, w)
+	w.in.add(w)
 	s.srv.waiting.add(req.Op, 1)
 	if w.stays(first) {
 		w.execute()
@@ -140,10 +139,13 @@ func (w *waiter) Due() {
 
 // resume executes the request again, after it was woken or when it is time, and sends its reply.
 func (w *waiter) resume() {
+	w.woken.Store(false)
 	if w.over {
+		if w.canceled != nil {
+			w.onLoop(w.refuseCanceled)
+		}
 		return
 	}
-	w.woken.Store(false)
 	w.unregister()
 	if w.away {
 		w.missed = true
@@ -183,10 +185,6 @@ func (s *session) answerTo(f func()) (action gnet.Action) {
 func (w *waiter) execute() {
 	s, x := w.session, w.session.loop.exec
 	l := s.loop
-	if w.canceled != nil {
-		w.refuse(w.canceled)
-		return
-	}
 	if w.late() {
 		return
 	}
@@ -313,54 +311,11 @@ func (w *waiter) end() {
 	if w.over {
 		return
 	}
-	w.over = true
+	w.over, w.canceled = true, nil
 	w.unregister()
 	s.loop.timers.remove(&w.timer)
 	s.srv.requests.release(len(w.request.Payload) + waiterBytes)
 	s.srv.waiting.add(w.request.Op, -1)
-	d := s.deferred.long
-	last := len(d.waiters) - 1
-	moved := d.waiters[last]
-	d.waiters[w.index], moved.index = moved, w.index
-	d.waiters[last] = nil
-	d.waiters = d.waiters[:last]
+	w.in.remove(w)
 	w.wait.Over()
-}
-
-// refuseWaiters ends the waits of a session because the server stops. A request that is executed in
-// the background continues.
-func (s *session) refuseWaiters() {
-	for _, w := range slices.Clone(s.deferred.waiters()) {
-		if !w.away {
-			w.refuse(shuttingDown())
-		}
-	}
-}
-
-// cancelCost is what it takes to look at a waiter, in estimated nanoseconds.
-const cancelCost = 5
-
-// Cancel implements engine.Connection. A request that is executed in the background is canceled if
-// it would wait again.
-func (s *session) Cancel(id uint32, why *codec.Error) bool {
-	all := s.deferred.waiters()
-	s.loop.exec.Cost += cancelCost * len(all)
-	for _, w := range all {
-		if w.request.ID != id {
-			continue
-		}
-		if w.canceled == nil {
-			w.canceled = why
-			w.wake()
-		}
-		return !w.away
-	}
-	return false
-}
-
-// endWaiters ends the waits of a session that is at its end: others are next in their lines.
-func (s *session) endWaiters() {
-	for _, w := range slices.Clone(s.deferred.waiters()) {
-		w.end()
-	}
 }

@@ -30,7 +30,6 @@ type waiter struct {
 	in       *longWaits    // of the session; constant
 	request  codec.Request // its own copy; constant
 	arrived  time.Duration // in monotonic time; constant
-	began    time.Duration // likewise
 	worked   time.Duration // how long it was executed
 	deadline time.Duration // of the request; constant
 	timer    wheel.Timer   // for the deadline, or when it is to be executed again
@@ -53,8 +52,7 @@ func (s *session) wait(req *codec.Request, first *engine.Wait, deadline, arrived
 		return
 	}
 	w := &waiter{
-		session: s, in: s.deferred.waits(), request: req.Clone(),
-		arrived: arrived, began: s.srv.time.monotonic(), deadline: deadline,
+		session: s, in: s.deferred.waits(), request: req.Clone(), arrived: arrived, deadline: deadline,
 	}
 	w.timer.Owner = w
 	w.in.add(w)
@@ -241,9 +239,9 @@ func (w *waiter) late() bool {
 	return true
 }
 
-// waited returns how long the request has waited, in milliseconds.
+// waited returns how long ago the request has arrived, in milliseconds.
 func (w *waiter) waited() int64 {
-	return (w.session.srv.time.monotonic() - w.began).Milliseconds()
+	return (w.session.srv.time.monotonic() - w.arrived).Milliseconds()
 }
 
 // block makes the waiter wait until the table of the request in x is free.

@@ -40,7 +40,7 @@ func (w *Wait) Over() {
 
 // Origin is what a door knows of a request besides its frame.
 type Origin struct {
-	// Waited is how long the request that is executed again has waited, in milliseconds of
+	// Waited is how long ago the request that is executed again has arrived, in milliseconds of
 	// monotonic time.
 	Waited int64
 	// Resumed is what the request that is executed again has waited for; nil: it is executed for

@@ -33,10 +33,11 @@ var (
 
 // TestHistories: the same log gives the same tables everywhere. Each history is what a few
 // connections do at once to a server, whose event loops, memory limit and fsync policy are random
-// and whose wall clock jumps. Entries expire, tables have limits, lists are queues, and locks are held. Its files are then replayed
-// in two other processes: the data file of the last save and the rest of the journal, the journal
-// alone, and the file of the shutdown. The processes have other hash seeds, another number of
-// processors, other memory limits and another time, and open views in between.
+// and whose wall clock jumps. Entries expire, tables have limits, lists are queues, and locks are
+// held. Its files are then replayed in two other processes: the data file of the last save and the
+// rest of the journal, the journal alone, and the file of the shutdown. The processes have other
+// hash seeds, another number of processors, other memory limits and another time, and open views in
+// between.
 func TestHistories(t *testing.T) {
 	n := *historiesFlag
 	switch {

@@ -4,8 +4,8 @@ import "math"
 
 // A change that adds to a dict with a limit makes room first, in the critical section of the change
 // where it can: so the dict is never above its limit. Only a change that needs more room than its
-// shard has, that loses it to other calls again and again, or that has many keys, evicts afterwards,
-// before it returns. Evictions are logged effects, so a replay needs no limit.
+// shard has, that loses it to other calls again and again, or that has many keys, evicts
+// afterwards, before it returns. Evictions are logged effects, so a replay needs no limit.
 
 // maxInlineEvictions is the most entries that an inline call evicts.
 const maxInlineEvictions = 1024

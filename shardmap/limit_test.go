@@ -293,9 +293,9 @@ func (l *limited) replay() {
 	}
 }
 
-// TestLimitHoldsForAllCalls fills a dict from several goroutines. It is within its limit when no call
-// is executed. Meanwhile it is above by at most an entry of each other call, if others always take
-// the room that a call makes, and only if entries that are not used make room.
+// TestLimitHoldsForAllCalls fills a dict from several goroutines. It is within its limit when no
+// call is executed. Meanwhile it is above by at most an entry of each other call, if others always
+// take the room that a call makes, and only if entries that are not used make room.
 func TestLimitHoldsForAllCalls(t *testing.T) {
 	const most, callers, keys = 500, 4, 5000
 	for _, policy := range []Policy{S3FIFO, NoEviction, NearestDeadline} {

@@ -131,7 +131,8 @@ func (x *Executor) mayGrant() error {
 }
 
 // grant gives an entry that is free, or the owner's with the fence own, to the owner for so many
-// milliseconds, and returns its fence, also if the lease is over by now. The request holds the gate.
+// milliseconds, and returns its fence, also if the lease is over by now. The request holds the
+// gate.
 func (x *Executor) grant(table *shardmap.Table, key []byte, of owner, ttl int64, own uint64) (fence uint64, err error) {
 	err = x.logged(appendGrant(key, of, ttl), func() error { return x.setGrant(table, key, of, ttl) })
 	if err != nil {

@@ -157,6 +157,22 @@ var questions = []question{
 		bars:     func(f []figure) []figure { return unpipelined(only(f, "get")) },
 	},
 	{
+		name:  "waiting",
+		title: "Locks and queues, Go clients",
+		note: "lock: take a lock and release it. take: take an item of a queue and acknowledge it (LMOVE and LREM). " +
+			"wake: how long until one that waits has an item that is appended for it.",
+		sections: []string{"waiting"}, layout: layoutThroughput, legend: throughputLegend,
+		chart: "waiting-bars", bars: func(f []figure) []figure { return only(f, "lock", "take") },
+	},
+	{
+		name:  "python-waiting",
+		title: "Locks and queues, Python clients",
+		note: "lock: acquire and release. job: put an item into a queue, take it and acknowledge it (BLMOVE and " +
+			"LREM). pop: append, then pop with a wait (BLPOP). wake: two callers wake each other.",
+		sections: []string{"python-waiting"}, layout: layoutPython, legend: pythonLegend,
+		chart: "python-waiting-bars", bars: all,
+	},
+	{
 		name: "legacy", title: "The original CyberDB",
 		note:     "Its protocol has no pipelining. --legacy is cyberdb-fast with the original's protocol.",
 		sections: []string{"legacy"}, layout: layoutThroughput, summary: unpipelined, legend: throughputLegend,

@@ -282,7 +282,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--ops", nargs="+", choices=[*KEYED, *WAITING], default=[*KEYED, *WAITING])
+    parser.add_argument("--ops", nargs="+", choices=[*KEYED, *WAITING], default=KEYED)
     parser.add_argument("--pipeline", type=int, default=100)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--greenlets", type=int, default=50)

@@ -34,7 +34,7 @@ func TestManyDueAtStart(t *testing.T) {
 		w.ok(codec.OpListExtend, append([]any{"l"}, items...)...)
 		first := w.id + 1
 		for k := range each {
-			takes = append(takes, w.request(codec.OpListTake, "l", claimOf(fmt.Sprint(i+k)), 60_000, 0)...)
+			takes = append(takes, w.request(codec.OpListTake, "l", claimOf(fmt.Sprint(i+k)), leaseTime, 0)...)
 		}
 		w.write(takes)
 		if _, err := w.replies(first, each); err != nil {

@@ -52,9 +52,9 @@ func TestManyDueAtStart(t *testing.T) {
 		longest = max(longest, time.Since(asked))
 		time.Sleep(time.Millisecond) // not to be the only work
 	}
-	t.Logf("%d items: loaded in %v, returned in %v, longest request meanwhile %v",
-		n, loaded, time.Since(began)-loaded, longest)
-	if longest > time.Second {
+	returned := time.Since(began) - loaded
+	t.Logf("%d items: loaded in %v, returned in %v, longest request meanwhile %v", n, loaded, returned, longest)
+	if longest > max(time.Second, returned/10) { // a server that waits for all takes as long as they
 		t.Errorf("a request took %v while items returned", longest)
 	}
 	for _, at := range []int{0, n / 2, n - 1} {

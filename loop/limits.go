@@ -29,6 +29,7 @@ type limits struct {
 	inputBytes, outputBytes, messageBytes, unauthenticatedBytes, backlogBytes int64
 
 	inputTime time.Duration
+	waiters   int64                         // how many requests may wait
 	wall      func(now time.Time) time.Time // see storeTime
 }
 
@@ -41,6 +42,7 @@ func (cfg *Config) limits() limits {
 		messageBytes:         cfg.partOfMemory(maxMessageBytes, 8),
 		unauthenticatedBytes: maxUnauthenticatedBytes,
 		backlogBytes:         maxBacklogBytes,
+		waiters:              maxAllWaiters,
 	}
 }
 

@@ -72,10 +72,10 @@ func (s *session) mayWait(req *codec.Request) *codec.Error {
 			Status:  codec.StatusOverloaded,
 			Message: fmt.Sprintf("%d requests of this connection wait already", maxWaiters),
 		}
-	case s.srv.waiting.Load() >= maxAllWaiters:
+	case s.srv.waiting.Load() >= s.srv.limits.waiters:
 		return &codec.Error{
 			Status:  codec.StatusOverloaded,
-			Message: fmt.Sprintf("%d requests wait already", maxAllWaiters),
+			Message: fmt.Sprintf("%d requests wait already", s.srv.limits.waiters),
 		}
 	case !s.srv.requests.admit(len(req.Payload) + waiterBytes):
 		return s.srv.requests.limitError()

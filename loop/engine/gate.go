@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"time"
 )
 
 // A line has a gate, which a request holds while it is executed: the requests that grant a lock,
@@ -36,7 +37,26 @@ func (l *lines) exit(key []byte) {
 	at.outside = nil
 	at.drop()
 	s.mu.Unlock()
+	if len(all) > wokenAtOnce {
+		go wakeOutside(all)
+		return
+	}
 	for o := range all {
+		o.wake()
+	}
+}
+
+// wokenAtOnce is how many requests that wait for a gate are woken at once.
+const wokenAtOnce = 1024
+
+// wakeOutside wakes requests that have waited for a gate, some in each millisecond, so that the
+// event loops execute them meanwhile.
+func wakeOutside(all map[*outside]struct{}) {
+	n := 0
+	for o := range all {
+		if n++; n%wokenAtOnce == 0 {
+			time.Sleep(time.Millisecond)
+		}
 		o.wake()
 	}
 }

@@ -36,6 +36,9 @@ type line struct {
 	key         string      // constant
 	first, last *place
 	n           int
+	joined      uint64                // how many places there were
+	released    *place                // the next that is woken although it is not first; nil: none is
+	until       uint64                // number of the last one of these
 	held        bool                  // the gate is
 	outside     map[*outside]struct{} // requests that wait for the gate
 }
@@ -48,7 +51,9 @@ type place struct {
 	prev, next *place
 	wake       func() // nil: the request is being executed
 	owner      owner  // constant; of requests that name one
+	number     uint64 // grows from the first to the last; constant
 	ended      string // what has ended the wait of the request; "": nothing
+	released   bool   // wakeAll has woken it, so one more is woken when it leaves
 }
 
 // What ends the wait of a request that stands in a line.
@@ -105,12 +110,14 @@ func (l *lines) join(key []byte, of owner) *place {
 	old := s.owners[standing{at, of}]
 	var wake func()
 	if old != nil {
-		p.prev, p.next, wake = old, old.next, old.wake
+		p.prev, p.next, p.number, wake = old, old.next, old.number, old.wake
+		p.released = old.released
 		p.insert()
 		old.ended = byRepeat
 		old.remove()
 	} else {
-		p.prev = at.last
+		at.joined++
+		p.prev, p.number = at.last, at.joined
 		p.insert()
 	}
 	if key[0] != listLine { // its requests name no owner
@@ -156,6 +163,9 @@ func (p *place) remove() {
 		at.last = p.prev
 	}
 	at.n--
+	if at.released == p {
+		at.released = p.next
+	}
 	if id := (standing{at, p.owner}); p.stripe.owners[id] == p {
 		delete(p.stripe.owners, id)
 	}
@@ -169,7 +179,8 @@ func (p *place) first() bool {
 	return p.line != nil && p.line.first == p
 }
 
-// leave takes the place out of its line. If it was the first one, the next one is woken.
+// leave takes the place out of its line. If it was the first one, the next one is woken. If wakeAll
+// has woken it, so is one more.
 func (p *place) leave() {
 	p.stripe.mu.Lock()
 	at := p.line
@@ -183,10 +194,17 @@ func (p *place) leave() {
 	if wasFirst && at.first != nil {
 		wake = at.first.wake
 	}
+	var another func()
+	if p.released {
+		another = at.release()
+	}
 	at.drop()
 	p.stripe.mu.Unlock()
 	if wake != nil {
 		wake()
+	}
+	if another != nil {
+		another()
 	}
 }
 
@@ -249,23 +267,51 @@ func (l *lines) wakeFirst(key []byte) {
 	}
 }
 
-// wakeAll wakes all requests in the line of a key, and returns how many.
-func (l *lines) wakeAll(key []byte) (n int) {
+const (
+	// releasedAtOnce is how many requests wakeAll wakes at once.
+	releasedAtOnce = 512
+	// maxReleaseSteps is how many requests release passes over that need no waking.
+	maxReleaseSteps = 64
+)
+
+// wakeAll wakes all requests that are in the line of a key: the first releasedAtOnce now, and one
+// more with each that leaves the line. So no line is too long for an event loop, and requests that
+// find nothing, and stay, do not make the others look.
+func (l *lines) wakeAll(key []byte) {
 	s := l.stripe(key)
 	s.mu.Lock()
 	var wakes []func()
 	if at := s.find(key); at != nil {
-		for p := at.first; p != nil; p = p.next {
-			if p.wake != nil {
-				wakes = append(wakes, p.wake)
+		at.released, at.until = at.first, at.joined
+		for range releasedAtOnce {
+			wake := at.release()
+			if wake == nil {
+				break
 			}
+			wakes = append(wakes, wake)
 		}
 	}
 	s.mu.Unlock()
 	for _, wake := range wakes {
 		wake()
 	}
-	return len(wakes)
+}
+
+// release returns what wakes the next one of the requests that wakeAll wakes. nil: there is none, or
+// the next ones are being executed, and will leave. The stripe is locked.
+func (l *line) release() (wake func()) {
+	for range maxReleaseSteps {
+		p := l.released
+		if p == nil || p.number > l.until {
+			l.released = nil
+			break
+		}
+		p.released = true
+		if l.released = p.next; p.wake != nil {
+			return p.wake
+		}
+	}
+	return nil
 }
 
 // wakeEachFirst wakes the first request of each line.

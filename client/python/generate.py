@@ -72,9 +72,9 @@ import sys
 from typing import (Any, Awaitable, Callable, Dict, Generic, Iterable, List, Mapping, Optional, SupportsIndex, Tuple,
     TypeVar, Union, cast, overload)
 
-from . import requests
+from . import dict_requests, list_requests, requests
 from .expiry import Duration
-from .requests import MISSING
+from .replies import MISSING
 from .table import as_dict, as_list, updates
 {needs}
 

@@ -29,9 +29,9 @@ from typing import (
 
 from generate import only, python, waits
 
-from cyberdb_fast import requests
+from cyberdb_fast import dict_requests, list_requests
 from cyberdb_fast.expiry import Duration
-from cyberdb_fast.requests import MISSING
+from cyberdb_fast.replies import MISSING
 from cyberdb_fast.table import as_dict, as_list, updates
 
 K = TypeVar("K")
@@ -45,7 +45,7 @@ class DictMethods(Generic[K, V]):
     @only("aio", "pipeline")
     def getitem(self, key: K) -> V:
         """Returns the value of key, as d[key]. Errors: KeyError."""
-        return requests.dict_get(self._t, key)
+        return dict_requests.dict_get(self._t, key)
 
     @overload
     def get(self, key: K) -> Optional[V]: ...
@@ -53,12 +53,12 @@ class DictMethods(Generic[K, V]):
     def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
     def get(self, key: K, default: Any = None) -> Any:
         """Returns the value of key, or default if key is absent."""
-        return requests.dict_get_or(self._t, key, default)
+        return dict_requests.dict_get_or(self._t, key, default)
 
     @only("sync")
     def __setitem__(self, key: K, value: V) -> None:
         """Sets the value of key; removes its deadline."""
-        return requests.dict_set(self._t, key, value)
+        return dict_requests.dict_set(self._t, key, value)
 
     def set(self, key: K, value: V, *, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> None:
         """Sets the value of key, as d[key] = value, which removes its deadline.
@@ -67,29 +67,29 @@ class DictMethods(Generic[K, V]):
         With keep_ttl, it keeps the deadline that it has. Errors: ValueError if ttl is not above 0,
         is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type.
         """
-        return requests.dict_set(self._t, key, value, ttl, keep_ttl)
+        return dict_requests.dict_set(self._t, key, value, ttl, keep_ttl)
 
     @python("__delitem__")
     def delete(self, key: K) -> None:
         """Removes key, as del d[key]. Errors: KeyError."""
-        return requests.dict_delete(self._t, key)
+        return dict_requests.dict_delete(self._t, key)
 
     @python("__contains__")
     def contains(self, key: object) -> bool:
         """Whether key is present, as key in d."""
-        return requests.dict_contains(self._t, key)
+        return dict_requests.dict_contains(self._t, key)
 
     @python("__len__")
     def len(self) -> int:
         """Returns the number of keys."""
-        return requests.dict_len(self._t)
+        return dict_requests.dict_len(self._t)
 
     def setdefault(self, key: K, default: Any = None, *, ttl: Optional[Duration] = None) -> Any:
         """Returns the value of key; sets it to default first if key is absent.
 
         ttl is as in set, and has an effect only if key is absent.
         """
-        return requests.dict_setdefault(self._t, key, default, ttl)
+        return dict_requests.dict_setdefault(self._t, key, default, ttl)
 
     @overload
     def pop(self, key: K) -> V: ...
@@ -100,57 +100,57 @@ class DictMethods(Generic[K, V]):
 
         Errors: KeyError if key is absent and there is no default.
         """
-        return requests.dict_pop(self._t, key, default)
+        return dict_requests.dict_pop(self._t, key, default)
 
     def popitem(self) -> Tuple[K, V]:
         """Removes and returns the newest item. Errors: KeyError if the dict is empty."""
-        return requests.dict_popitem(self._t)
+        return dict_requests.dict_popitem(self._t)
 
     def clear(self) -> None:
         """Removes all items."""
-        return requests.dict_clear(self._t)
+        return dict_requests.dict_clear(self._t)
 
     def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> None:
         """Sets many items in one request, which sets all of them or none.
 
         ttl is that of all items, as in set: to set the key "ttl", give it in a mapping or a pair.
         """
-        return requests.dict_update(self._t, updates(args, kwargs), ttl)
+        return dict_requests.dict_update(self._t, updates(args, kwargs), ttl)
 
     def copy(self) -> Dict[K, V]:
         """Returns the content as a dict, as of one moment, in one request.
 
         dict(d), {**d} and f(**d) of a CyberDict do the same.
         """
-        return requests.dict_all(self._t)
+        return dict_requests.dict_all(self._t)
 
     @only("sync", "aio")
     def todict(self) -> Dict[K, V]:
         """As copy."""
-        return requests.dict_all(self._t)
+        return dict_requests.dict_all(self._t)
 
     @only("pipeline")
     def keys(self) -> List[K]:
         """Returns the keys as a list, in order."""
-        return requests.dict_keys(self._t)
+        return dict_requests.dict_keys(self._t)
 
     @only("pipeline")
     def values(self) -> List[V]:
         """Returns the values as a list, in order."""
-        return requests.dict_values(self._t)
+        return dict_requests.dict_values(self._t)
 
     @only("pipeline")
     def items(self) -> List[Tuple[K, V]]:
         """Returns the items as a list, in order."""
-        return requests.dict_items(self._t)
+        return dict_requests.dict_items(self._t)
 
     def get_many(self, keys: Iterable[K]) -> Dict[K, V]:
         """Returns a dict of those keys that are present, with their values, in one request."""
-        return requests.dict_get_many(self._t, keys)
+        return dict_requests.dict_get_many(self._t, keys)
 
     def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], *, ttl: Optional[Duration] = None) -> None:
         """As update."""
-        return requests.dict_update(self._t, as_dict(items), ttl)
+        return dict_requests.dict_update(self._t, as_dict(items), ttl)
 
     def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None) -> Any:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
@@ -159,7 +159,7 @@ class DictMethods(Generic[K, V]):
         absent: a counter with a ttl counts what happens within that time of its first increment.
         Errors: TypeError if the value is not a number; OverflowError.
         """
-        return requests.dict_increment(self._t, key, by, ttl)
+        return dict_requests.dict_increment(self._t, key, by, ttl)
 
     def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> bool:
         """Sets key to new if its value equals old; returns whether it did.
@@ -167,14 +167,14 @@ class DictMethods(Generic[K, V]):
         ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline
         that it has; with ttl, which is as in set, it gets a new one.
         """
-        return requests.dict_compare_and_set(self._t, key, old, new, ttl)
+        return dict_requests.dict_compare_and_set(self._t, key, old, new, ttl)
 
     def ttl(self, key: K) -> Optional[float]:
         """Returns the time after which key expires, in seconds; None if it has no deadline.
 
         The default time to live of the dict counts, the idle time does not. Errors: KeyError.
         """
-        return requests.dict_ttl(self._t, key)
+        return dict_requests.dict_ttl(self._t, key)
 
     def expire(self, key: K, ttl: Duration) -> None:
         """Makes key expire after ttl: seconds or a timedelta, rounded up to milliseconds.
@@ -182,21 +182,21 @@ class DictMethods(Generic[K, V]):
         key keeps its value and its position. Errors: KeyError; ValueError if ttl is not above 0 or
         is above 100 years; TypeError if it is another type.
         """
-        return requests.dict_expire(self._t, key, ttl)
+        return dict_requests.dict_expire(self._t, key, ttl)
 
     def persist(self, key: K) -> None:
         """Removes the deadline of key: until it is set again, not even the dict's default applies.
 
         The idle time of the dict still applies. Errors: KeyError.
         """
-        return requests.dict_persist(self._t, key)
+        return dict_requests.dict_persist(self._t, key)
 
     def touch(self, key: K) -> None:
         """Restarts the idle time of key, and its time to live if that is the default of the dict.
 
         A deadline of its own stays. Errors: KeyError.
         """
-        return requests.dict_touch(self._t, key)
+        return dict_requests.dict_touch(self._t, key)
 
 
 class ListMethods(Generic[V]):
@@ -205,72 +205,72 @@ class ListMethods(Generic[V]):
     @only("aio", "pipeline")
     def get(self, index: SupportsIndex) -> V:
         """Returns the element at index, as l[index]. Errors: IndexError."""
-        return requests.list_get(self._t, index)
+        return list_requests.list_get(self._t, index)
 
     @only("aio", "pipeline")
     def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> List[V]:
         """Returns the elements of a slice, as l[start:stop:step]."""
-        return requests.list_get(self._t, slice(start, stop, step))
+        return list_requests.list_get(self._t, slice(start, stop, step))
 
     @only("aio", "pipeline")
-    def set(self, index: requests.Index, value: Any) -> None:
+    def set(self, index: list_requests.Index, value: Any) -> None:
         """Sets the element at index, or the elements of a slice, as l[index] = value.
 
         Errors: IndexError, ValueError.
         """
-        return requests.list_set(self._t, index, value)
+        return list_requests.list_set(self._t, index, value)
 
     @python("__delitem__")
-    def delete(self, index: requests.Index) -> None:
+    def delete(self, index: list_requests.Index) -> None:
         """Removes the element at index, or a slice, as del l[index]. Errors: IndexError."""
-        return requests.list_delete(self._t, index)
+        return list_requests.list_delete(self._t, index)
 
     @python("__contains__")
     def contains(self, value: object) -> bool:
         """Whether an element equals value, as value in l."""
-        return requests.list_contains(self._t, value)
+        return list_requests.list_contains(self._t, value)
 
     @python("__len__")
     def len(self) -> int:
         """Returns the number of elements."""
-        return requests.list_len(self._t)
+        return list_requests.list_len(self._t)
 
     def append(self, value: V) -> None:
         """Adds value at the end."""
-        return requests.list_append(self._t, value)
+        return list_requests.list_append(self._t, value)
 
     def appendleft(self, value: V) -> None:
         """Adds value at the front, as fast as append does at the end."""
-        return requests.list_append_left(self._t, value)
+        return list_requests.list_append_left(self._t, value)
 
     @overload
     def extend(self, values: Iterable[V]) -> None: ...
     @overload
-    def extend(self, values: requests.Receipt, lease: Duration = ...) -> None: ...
+    def extend(self, values: list_requests.Receipt, lease: Duration = ...) -> None: ...
     def extend(self, values: Any, lease: Any = MISSING) -> None:
         """Adds values at the end in one request, which adds all of them or none.
 
         With an item that was taken, or a receipt and a lease, it is extend_lease.
         """
         return (
-            requests.list_extend_lease(self._t, values, lease)
-            if requests.is_lease(values, lease)
-            else requests.list_extend(self._t, as_list(values))
+            list_requests.list_extend_lease(self._t, values, lease)
+            if list_requests.is_lease(values, lease)
+            else list_requests.list_extend(self._t, as_list(values))
         )
 
     def insert(self, index: SupportsIndex, value: V) -> None:
         """Inserts value before index."""
-        return requests.list_insert(self._t, index, value)
+        return list_requests.list_insert(self._t, index, value)
 
     @only("pipeline")
     def pop(self, index: SupportsIndex = -1) -> V:
         """Removes the element at index and returns it. Errors: IndexError."""
-        return requests.list_pop(self._t, index)
+        return list_requests.list_pop(self._t, index)
 
     @only("pipeline")
     def popleft(self) -> V:
         """Removes the first element and returns it, as fast as pop. Errors: IndexError."""
-        return requests.list_pop_left(self._t)
+        return list_requests.list_pop_left(self._t)
 
     def put(self, value: V, *, delay: Duration = 0) -> None:
         """Adds value at the end, after delay: seconds or a timedelta.
@@ -278,12 +278,12 @@ class ListMethods(Generic[V]):
         Until then only delayed() counts it. Errors: ValueError if delay is below 0 or above 100
         years; TypeError if it is another type.
         """
-        return requests.list_put(self._t, value, delay)
+        return list_requests.list_put(self._t, value, delay)
 
     @waits
     def take(
-        self, lease: Duration = requests.DEFAULT_LEASE, wait: Optional[Duration] = 10
-    ) -> Optional[requests.QueueItem[V]]:
+        self, lease: Duration = list_requests.DEFAULT_LEASE, wait: Optional[Duration] = 10
+    ) -> Optional[list_requests.QueueItem[V]]:
         """Takes the first element out of the list, for the time lease; None if the wait ends.
 
         It waits for an element for as long as wait: seconds or a timedelta; None: for ever. The
@@ -291,59 +291,59 @@ class ListMethods(Generic[V]):
         leased() counts it; no other method sees it, clear neither. When the lease ends, the item
         returns to the front. Errors: ValueError, TypeError.
         """
-        return requests.list_take(self._t, lease, wait)
+        return list_requests.list_take(self._t, lease, wait)
 
-    def ack(self, item: requests.Receipt) -> None:
+    def ack(self, item: list_requests.Receipt) -> None:
         """Removes an item that was taken; item may be its receipt.
 
         Errors: LeaseExpired if it is not leased under this receipt any more.
         """
-        return requests.list_ack(self._t, item)
+        return list_requests.list_ack(self._t, item)
 
-    def nack(self, item: requests.Receipt, *, delay: Duration = 0) -> None:
+    def nack(self, item: list_requests.Receipt, *, delay: Duration = 0) -> None:
         """Gives an item that was taken back to the front, or to the end after delay.
 
         Errors: those of ack, and of put.
         """
-        return requests.list_nack(self._t, item, delay)
+        return list_requests.list_nack(self._t, item, delay)
 
-    def extend_lease(self, item: requests.Receipt, lease: Duration = requests.DEFAULT_LEASE) -> None:
+    def extend_lease(self, item: list_requests.Receipt, lease: Duration = list_requests.DEFAULT_LEASE) -> None:
         """Makes the lease of an item that was taken last for the time lease from now on.
 
         Errors: those of ack; ValueError, TypeError.
         """
-        return requests.list_extend_lease(self._t, item, lease)
+        return list_requests.list_extend_lease(self._t, item, lease)
 
     def leased(self) -> int:
         """Returns the number of items that are taken and leased."""
-        return requests.list_held(self._t, 0)
+        return list_requests.list_held(self._t, 0)
 
     def delayed(self) -> int:
         """Returns the number of items whose delay is not over."""
-        return requests.list_held(self._t, 1)
+        return list_requests.list_held(self._t, 1)
 
     def remove(self, value: V) -> None:
         """Removes the first element that equals value. Errors: ValueError if none does."""
-        return requests.list_remove(self._t, value)
+        return list_requests.list_remove(self._t, value)
 
     def clear(self) -> None:
         """Removes all elements."""
-        return requests.list_clear(self._t)
+        return list_requests.list_clear(self._t)
 
     def count(self, value: Any) -> int:
         """Returns the number of elements that equal value."""
-        return requests.list_count(self._t, value)
+        return list_requests.list_count(self._t, value)
 
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> int:
         """Returns the index of the first element that equals value.
 
         Errors: ValueError if none does.
         """
-        return requests.list_index(self._t, value, start, stop)
+        return list_requests.list_index(self._t, value, start, stop)
 
     def reverse(self) -> None:
         """Reverses the list."""
-        return requests.list_reverse(self._t)
+        return list_requests.list_reverse(self._t)
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> None:
         """Sorts the list in the server; the sort is stable. On an error the list is unchanged.
@@ -352,13 +352,13 @@ class ListMethods(Generic[V]):
         operator.itemgetter), negation, len, lower, str and tuples of these. Errors: TypeError for
         any other key, and for elements that cannot be compared.
         """
-        return requests.list_sort(self._t, key, reverse)
+        return list_requests.list_sort(self._t, key, reverse)
 
     def copy(self) -> List[V]:
         """Returns the content as a list, as of one moment."""
-        return requests.list_all(self._t)
+        return list_requests.list_all(self._t)
 
     @only("sync", "aio")
     def tolist(self) -> List[V]:
         """As copy."""
-        return requests.list_all(self._t)
+        return list_requests.list_all(self._t)

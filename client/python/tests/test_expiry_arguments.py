@@ -15,7 +15,7 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import ABSENT, DeadlineExceeded, Server, aio, expiry, frames, requests, values
+from cyberdb_fast import ABSENT, DeadlineExceeded, Server, aio, dict_requests, expiry, frames, replies, requests, values
 from cyberdb_fast.errors import ProtocolError
 from cyberdb_fast.frames import Reply
 from cyberdb_fast.session import Session
@@ -198,12 +198,12 @@ def test_each_method_is_one_request(call: Callable[[Any], Any], wire: str) -> No
 @pytest.mark.parametrize(
     ("request_", "wire"),
     [
-        (requests.dict_set(T, "k", 1, 60), "17000000 01000000 21 14 e8030000 60ea000000000000 a174a16b01"),
+        (dict_requests.dict_set(T, "k", 1, 60), "17000000 01000000 21 14 e8030000 60ea000000000000 a174a16b01"),
         (
-            requests.dict_set_if(T, "k", 1, 7, 60_000),
+            dict_requests.dict_set_if(T, "k", 1, 7, 60_000),
             "1f000000 01000000 21 15 0700000000000000 e8030000 60ea000000000000 a174a16b01",
         ),
-        (requests.dict_persist(T, "k"), "16000000 01000000 32 14 e8030000 0000000000000000 a174a16b"),
+        (dict_requests.dict_persist(T, "k"), "16000000 01000000 32 14 e8030000 0000000000000000 a174a16b"),
     ],
 )
 def test_the_ttl_follows_the_fields_of_lower_flags(request_: requests.Request[Any], wire: str) -> None:
@@ -236,7 +236,7 @@ def test_create_sends_options_only_if_there_are_any(given: Dict[str, Any], secon
 
 def test_configure_sends_what_is_given() -> None:
     """None removes an option. A limit is sent as it is: the server checks it."""
-    request = requests.configure(T, ttl=None, idle=2, max_entries=requests.MISSING, max_bytes=None, policy="none")
+    request = requests.configure(T, ttl=None, idle=2, max_entries=replies.MISSING, max_bytes=None, policy="none")
     changes = {"ttl": None, "idle": 2000, "max_bytes": None, "policy": "none"}
     assert values.decode_all(request.payload) == ["t", changes]
     assert values.decode_all(requests.configure(T).payload) == ["t", {}]
@@ -247,8 +247,8 @@ def reply(value: Any) -> Reply:
 
 
 def test_replies() -> None:
-    assert requests.dict_ttl(T, "k").result(reply(1500)) == 1.5
-    assert requests.dict_ttl(T, "k").result(reply(None)) is None
+    assert dict_requests.dict_ttl(T, "k").result(reply(1500)) == 1.5
+    assert dict_requests.dict_ttl(T, "k").result(reply(None)) is None
     wire = {"ttl": 1500, "idle": None, "max_entries": 5, "max_bytes": None, "policy": "s3fifo"}
     options = requests.options(T).result(reply(wire))
     assert options == {**wire, "ttl": 1.5}
@@ -259,7 +259,7 @@ def test_replies() -> None:
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "1", []])
 def test_a_false_time_to_live(value: Any) -> None:
     with pytest.raises(ProtocolError, match="time to live"):
-        requests.dict_ttl(T, "k").result(reply(value))
+        dict_requests.dict_ttl(T, "k").result(reply(value))
 
 
 @pytest.mark.parametrize("value", [None, 1, [], {}, {"ttl": "x", "idle": 1}, {"ttl": 1, "idle": 1}])

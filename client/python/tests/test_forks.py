@@ -61,8 +61,8 @@ def test_a_fork_from_c(start: Start) -> None:
 STREAM = """
 import ctypes, itertools, os, sys
 import cyberdb_fast
-from cyberdb_fast import requests
-requests.SPOOL_BYTES = 100_000
+from cyberdb_fast import replies
+replies.SPOOL_BYTES = 100_000
 client = cyberdb_fast.connect(sys.argv[1])
 proxy = client.get_proxy()
 proxy.connect()

@@ -18,7 +18,9 @@ from cyberdb_fast import (
     LeaseExpired,
     LockLost,
     cpace,
+    dict_requests,
     frames,
+    list_requests,
     lock_requests,
     methods_aio,
     methods_pipeline,
@@ -82,34 +84,34 @@ REQUESTS: Dict[str, Request[Any]] = {
     "exists": requests.exists(D),
     "kind": requests.kind(L),
     "tables": requests.tables(),
-    "dict get": requests.dict_get(D, "k"),
-    "dict get, with version": requests.dict_get_versioned(D, "k"),
-    "dict get, absent": requests.dict_get(D, "x"),
-    "dict get, unhashable": requests.dict_get(D, [1]),
-    "dict get, no table": requests.dict_get(requests.table_name("nowhere"), "k"),
-    "dict get, of a list": requests.dict_get(L, "k"),
-    "dict set": requests.dict_set(D, (1, "a"), 2.5),
+    "dict get": dict_requests.dict_get(D, "k"),
+    "dict get, with version": dict_requests.dict_get_versioned(D, "k"),
+    "dict get, absent": dict_requests.dict_get(D, "x"),
+    "dict get, unhashable": dict_requests.dict_get(D, [1]),
+    "dict get, no table": dict_requests.dict_get(requests.table_name("nowhere"), "k"),
+    "dict get, of a list": dict_requests.dict_get(L, "k"),
+    "dict set": dict_requests.dict_set(D, (1, "a"), 2.5),
     "dict set, within a minute, if version": RAW(
         opcodes.DICT_SET, bytes(8) + D + values.encode("due") + values.encode(1), lambda *_: None, flags=3
     ),
-    "dict delete": requests.dict_delete(D, "new"),
-    "dict contains": requests.dict_contains(D, "k"),
-    "dict len": requests.dict_len(D),
-    "dict setdefault": requests.dict_setdefault(D, "s", []),
-    "dict update": requests.dict_update(D, {"a": 1, "b": None}),
-    "dict pop": requests.dict_pop(D, "a"),
-    "dict pop, within a minute": requests.dict_pop(D, "due"),
-    "dict popitem": requests.dict_popitem(D),
-    "dict increment": requests.dict_increment(D, "k", 41),
-    "dict compare and set": requests.dict_compare_and_set(D, "k", 42, "done"),
-    "dict compare and set, if absent": requests.dict_compare_and_set(D, "c", ABSENT, 1),
-    "dict keys": requests.dict_keys(D),
-    "dict values": requests.dict_values(D),
-    "dict items": requests.dict_items(D),
-    "dict get many": requests.dict_get_many(D, ["k", "x", "c"]),
-    "dict set, for a minute": requests.dict_set(D, "brief", 1, 60),
-    "dict ttl, none": requests.dict_ttl(D, "brief"),
-    "dict ttl, absent": requests.dict_ttl(D, "x"),
+    "dict delete": dict_requests.dict_delete(D, "new"),
+    "dict contains": dict_requests.dict_contains(D, "k"),
+    "dict len": dict_requests.dict_len(D),
+    "dict setdefault": dict_requests.dict_setdefault(D, "s", []),
+    "dict update": dict_requests.dict_update(D, {"a": 1, "b": None}),
+    "dict pop": dict_requests.dict_pop(D, "a"),
+    "dict pop, within a minute": dict_requests.dict_pop(D, "due"),
+    "dict popitem": dict_requests.dict_popitem(D),
+    "dict increment": dict_requests.dict_increment(D, "k", 41),
+    "dict compare and set": dict_requests.dict_compare_and_set(D, "k", 42, "done"),
+    "dict compare and set, if absent": dict_requests.dict_compare_and_set(D, "c", ABSENT, 1),
+    "dict keys": dict_requests.dict_keys(D),
+    "dict values": dict_requests.dict_values(D),
+    "dict items": dict_requests.dict_items(D),
+    "dict get many": dict_requests.dict_get_many(D, ["k", "x", "c"]),
+    "dict set, for a minute": dict_requests.dict_set(D, "brief", 1, 60),
+    "dict ttl, none": dict_requests.dict_ttl(D, "brief"),
+    "dict ttl, absent": dict_requests.dict_ttl(D, "x"),
     "create dict, options": requests.create_dict(E, {"k": 1}, False, ttl=60),
     "configure": requests.configure(E, max_entries=1000),
     "configure, no such option": requests.configure(E, size=1),
@@ -117,38 +119,38 @@ REQUESTS: Dict[str, Request[Any]] = {
     "drop a dict": requests.drop(E),
     "info, digest": requests.digest(),
     "info, no such parameter": requests.info("digest", {"limit": 1}),
-    "dict clear": requests.dict_clear(D),
-    "list append": requests.list_append(L, "x"),
-    "list extend": requests.list_extend(L, [5, 4]),
-    "list insert": requests.list_insert(L, 0, 9),
-    "list get": requests.list_get(L, -1),
-    "list get, out of range": requests.list_get(L, 99),
-    "list set": requests.list_set(L, 4, 7),
-    "list delete": requests.list_delete(L, 0),
-    "list slice": requests.list_get(L, slice(None, None, -2)),
-    "list set slice": requests.list_set(L, slice(1, 2), [6, 6]),
-    "list delete slice": requests.list_delete(L, slice(0, 1)),
-    "list remove": requests.list_remove(L, 6),
-    "list remove, absent": requests.list_remove(L, 99),
-    "list count": requests.list_count(L, 6),
-    "list reverse": requests.list_reverse(L),
-    "list sort": requests.list_sort(L, lambda x: -x, False),
-    "list len": requests.list_len(L),
-    "list contains": requests.list_contains(L, 7.0),
-    "list all": requests.list_all(L),
-    "list append left": requests.list_append_left(L, 0),
-    "list pop left": requests.list_pop_left(L),
-    "list clear": requests.list_clear(L),
-    "list put": requests.list_put(L, "job"),
-    "list put, in a minute": requests.list_put(L, "later", 60),
-    "list take": requests.list_take(L, 60, None, ONE),
-    "list take, nothing within its time": requests.list_take(L, 60, 0, TWO),
-    "list take, again": requests.list_take(L, 60, 0, TWO),
-    "list held": requests.list_held(L, 0),
-    "list extend lease": requests.list_extend_lease(L, 45, 60),
-    "list nack": requests.list_nack(L, 45),
-    "list ack": requests.list_ack(L, 48),
-    "list ack, no lease": requests.list_ack(L, 48),
+    "dict clear": dict_requests.dict_clear(D),
+    "list append": list_requests.list_append(L, "x"),
+    "list extend": list_requests.list_extend(L, [5, 4]),
+    "list insert": list_requests.list_insert(L, 0, 9),
+    "list get": list_requests.list_get(L, -1),
+    "list get, out of range": list_requests.list_get(L, 99),
+    "list set": list_requests.list_set(L, 4, 7),
+    "list delete": list_requests.list_delete(L, 0),
+    "list slice": list_requests.list_get(L, slice(None, None, -2)),
+    "list set slice": list_requests.list_set(L, slice(1, 2), [6, 6]),
+    "list delete slice": list_requests.list_delete(L, slice(0, 1)),
+    "list remove": list_requests.list_remove(L, 6),
+    "list remove, absent": list_requests.list_remove(L, 99),
+    "list count": list_requests.list_count(L, 6),
+    "list reverse": list_requests.list_reverse(L),
+    "list sort": list_requests.list_sort(L, lambda x: -x, False),
+    "list len": list_requests.list_len(L),
+    "list contains": list_requests.list_contains(L, 7.0),
+    "list all": list_requests.list_all(L),
+    "list append left": list_requests.list_append_left(L, 0),
+    "list pop left": list_requests.list_pop_left(L),
+    "list clear": list_requests.list_clear(L),
+    "list put": list_requests.list_put(L, "job"),
+    "list put, in a minute": list_requests.list_put(L, "later", 60),
+    "list take": list_requests.list_take(L, 60, None, ONE),
+    "list take, nothing within its time": list_requests.list_take(L, 60, 0, TWO),
+    "list take, again": list_requests.list_take(L, 60, 0, TWO),
+    "list held": list_requests.list_held(L, 0),
+    "list extend lease": list_requests.list_extend_lease(L, 45, 60),
+    "list nack": list_requests.list_nack(L, 45),
+    "list ack": list_requests.list_ack(L, 48),
+    "list ack, no lease": list_requests.list_ack(L, 48),
     "configure, list": requests.configure(L, dead_letter="dead", max_deliveries=3),
     "options, list": requests.list_options(L),
     "cancel, nothing waits": lock_requests.cancel(1),
@@ -156,14 +158,14 @@ REQUESTS: Dict[str, Request[Any]] = {
     "lock, held": lock_requests.lock(JOBS, TWO, 60_000, 0, 1),
     "renew lock": lock_requests.renew_lock(JOBS, ONE, 60_000),
     "renew lock, lost": lock_requests.renew_lock(JOBS, TWO, 60_000),
-    "dict set, if fence": lock_requests.if_fence(requests.dict_set(D, "k", 1), "jobs", 54),
+    "dict set, if fence": lock_requests.if_fence(dict_requests.dict_set(D, "k", 1), "jobs", 54),
     "unlock": lock_requests.unlock(JOBS, ONE),
     "lock holders, none": lock_requests.lock_holders(JOBS),
-    "dict get or compute, fresh": requests.dict_get_or_compute(D, "k", ONE, 60_000, 0, None),
-    "dict get or compute": requests.dict_get_or_compute(D, "made", ONE, 60_000, 0, None),
-    "dict get or compute, another does": requests.dict_get_or_compute(D, "made", TWO, 60_000, 0, 0),
-    "renew compute": requests.renew_compute(D, "made", ONE, 60_000),
-    "computed": requests.computed(D, "made", ONE),
+    "dict get or compute, fresh": dict_requests.dict_get_or_compute(D, "k", ONE, 60_000, 0, None),
+    "dict get or compute": dict_requests.dict_get_or_compute(D, "made", ONE, 60_000, 0, None),
+    "dict get or compute, another does": dict_requests.dict_get_or_compute(D, "made", TWO, 60_000, 0, 0),
+    "renew compute": dict_requests.renew_compute(D, "made", ONE, 60_000),
+    "computed": dict_requests.computed(D, "made", ONE),
     "subscribe": lock_requests.subscribe(["news", "jobs"], ["log."]),
     "publish": lock_requests.publish("log.web", 7),
     "receive": lock_requests.receive(1, 10, None),
@@ -227,12 +229,14 @@ RESULTS: Dict[str, Any] = {
     "save, nothing kept": BadRequest,
 }
 FRAMES = lines(CODEC / "testdata/frames.txt")
+MODULES: Dict[str, Any] = {"DICT": dict_requests, "LIST": list_requests}
 
 
 def example(name: str, request: str) -> Request[Any]:
-    """The request that the function of this name in requests.py makes from the same arguments."""
-    function = getattr(requests, name.replace(" ", "_"), None)
-    assert function, f"client/python/src/cyberdb_fast/requests.py has no {name.replace(' ', '_')}: add it"
+    """The request that the function of this name makes from the same arguments."""
+    module, name_of_function = MODULES[name[:4].upper()], name.replace(" ", "_")
+    function = getattr(module, name_of_function, None)
+    assert function, f"client/python/src/{module.__name__.replace('.', '/')}.py has no {name_of_function}: add it"
     _, *arguments = values.PLAIN.all(unhex(request)[frames.HEADER_BYTES :])
     made: Request[Any] = function(D if name.startswith("dict") else L, *arguments)
     return made
@@ -273,11 +277,14 @@ COMMANDS = [
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "DICT SCAN"])
 def test_every_command_has_a_method(name: str) -> None:
-    """requests.py has a function for its request, and methods.py a method that sends it."""
-    function = name.lower().replace(" ", "_")
-    assert hasattr(requests, function), f"client/python/src/cyberdb_fast/requests.py has no {function}: add it"
-    assert f"requests.{function}(" in METHODS, (
-        f"client/python/methods.py has no method that returns requests.{function}: add it, and run make generate"
+    """The requests of dicts and lists have it, and methods.py a method that sends it."""
+    function, module = name.lower().replace(" ", "_"), MODULES[name[:4]].__name__
+    called = f"{module.rpartition('.')[2]}.{function}"
+    assert hasattr(MODULES[name[:4]], function), (
+        f"client/python/src/{module.replace('.', '/')}.py has no {function}: add it"
+    )
+    assert f"{called}(" in METHODS, (
+        f"client/python/methods.py has no method that returns {called}: add it, and run make generate"
     )
 
 

@@ -24,6 +24,7 @@ from cyberdb_fast import (
     RequestTimeout,
     Server,
     aio,
+    dict_requests,
     requests,
     values,
 )
@@ -179,18 +180,18 @@ def mutated(r: random.Random, data: bytes) -> bytes:
 
 GOLDEN = golden()
 READS: Dict[str, Any] = {
-    "get": requests.dict_get(b"", "k"),
-    "contains": requests.dict_contains(b"", "k"),
-    "len": requests.dict_len(b""),
+    "get": dict_requests.dict_get(b"", "k"),
+    "contains": dict_requests.dict_contains(b"", "k"),
+    "len": dict_requests.dict_len(b""),
     "kind": requests.kind(b""),
     "tables": requests.tables(),
     "info": requests.info(),
     "digest": requests.digest(),
-    "items": requests.dict_all(b""),
-    "pairs": requests.dict_items(b""),
-    "popitem": requests.dict_popitem(b""),
-    "keys": requests.dict_keys(b""),
-    "get_many": requests.dict_get_many(b"", ["a", "b"]),
+    "items": dict_requests.dict_all(b""),
+    "pairs": dict_requests.dict_items(b""),
+    "popitem": dict_requests.dict_popitem(b""),
+    "keys": dict_requests.dict_keys(b""),
+    "get_many": dict_requests.dict_get_many(b"", ["a", "b"]),
 }
 
 
@@ -223,7 +224,7 @@ def test_random_values_and_replies() -> None:
 
 WRONG: Dict[str, Tuple[Callable[[Proxy], Any], bytes]] = {
     "len": (lambda p: len(p.get_cyberdict("d")), b"\xa4dict"),
-    "a negative length": (lambda p: p._perform(requests.dict_len(b"")), b"\xff"),
+    "a negative length": (lambda p: p._perform(dict_requests.dict_len(b"")), b"\xff"),
     "exists": (lambda p: p.exists("d"), b"\x05"),
     "info": (lambda p: p.info(), b"\xa1{"),
     "digest": (lambda p: p.digest(), b"\xa1{"),

@@ -17,7 +17,18 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import CyberDBError, DeadlineExceeded, RequestTimeout, Server, aio, frames, opcodes, requests
+from cyberdb_fast import (
+    CyberDBError,
+    DeadlineExceeded,
+    RequestTimeout,
+    Server,
+    aio,
+    dict_requests,
+    frames,
+    opcodes,
+    replies,
+    requests,
+)
 from cyberdb_fast.connection import PIPELINE_TIMEOUTS
 from cyberdb_fast.session import Session
 from hostile import HEADER, frame, man_in_the_middle
@@ -70,12 +81,16 @@ def test_a_deadline_is_never_later_than_the_time_limit() -> None:
 @pytest.mark.parametrize(
     ("request_", "milliseconds", "wire"),
     [
-        (requests.dict_get(T, "k"), 0, "0a000000 01000000 20 00 a174a16b"),
-        (requests.dict_get(T, "k"), 1500, "0e000000 01000000 20 04 dc050000 a174a16b"),
-        (requests.dict_get_versioned(T, "k"), 1, "0e000000 01000000 20 06 01000000 a174a16b"),
-        (requests.dict_set_if(T, "k", 1, 7), 0, "13000000 01000000 21 01 0700000000000000 a174a16b01"),
-        (requests.dict_set_if(T, "k", 1, 7), 60_000, "17000000 01000000 21 05 0700000000000000 60ea0000 a174a16b01"),
-        (requests.durable(requests.dict_set(T, "k", 1)), 2**32 - 1, "0f000000 01000000 21 0c ffffffff a174a16b01"),
+        (dict_requests.dict_get(T, "k"), 0, "0a000000 01000000 20 00 a174a16b"),
+        (dict_requests.dict_get(T, "k"), 1500, "0e000000 01000000 20 04 dc050000 a174a16b"),
+        (dict_requests.dict_get_versioned(T, "k"), 1, "0e000000 01000000 20 06 01000000 a174a16b"),
+        (dict_requests.dict_set_if(T, "k", 1, 7), 0, "13000000 01000000 21 01 0700000000000000 a174a16b01"),
+        (
+            dict_requests.dict_set_if(T, "k", 1, 7),
+            60_000,
+            "17000000 01000000 21 05 0700000000000000 60ea0000 a174a16b01",
+        ),
+        (requests.durable(dict_requests.dict_set(T, "k", 1)), 2**32 - 1, "0f000000 01000000 21 0c ffffffff a174a16b01"),
         (requests.ping(), 1000, "0a000000 01000000 01 04 e8030000"),
     ],
 )
@@ -94,7 +109,7 @@ def test_the_largest_frame_has_room_for_the_deadline() -> None:
     session.milliseconds = 5
     sizes = []
     for size in range(980, 1010):
-        payload = requests.dict_set_if(T, "", "", 1).payload.ljust(size, b"\0")
+        payload = dict_requests.dict_set_if(T, "", "", 1).payload.ljust(size, b"\0")
         try:
             sizes.append(len(session.next_request(opcodes.DICT_SET, frames.IF_VERSION, payload)) - 4)
         except cyberdb_fast.TooLarge:
@@ -219,7 +234,7 @@ def test_a_repeated_request_has_a_deadline_of_its_own(server: Server) -> None:
 def test_the_error() -> None:
     """What catches a time-out of the client catches this too. It survives pickling and copying."""
     reply = frames.Reply(1, LATE, 0, LATE_BODY, False)
-    error = requests.reply_error(reply)
+    error = replies.reply_error(reply)
     assert type(error) is DeadlineExceeded
     for kind in (RequestTimeout, TimeoutError, ConnectionError, CyberDBError):
         assert isinstance(error, kind)

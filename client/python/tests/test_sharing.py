@@ -26,6 +26,8 @@ from cyberdb_fast import (
     PoolTimeout,
     RequestTimeout,
     Server,
+    dict_requests,
+    list_requests,
     requests,
 )
 from cyberdb_fast import batcher as batcher_module
@@ -480,17 +482,17 @@ def test_threads_have_connections_of_their_own(server: Server, monkeypatch: pyte
 
 def test_what_is_batchable() -> None:
     def small() -> Request[Any]:
-        return requests.dict_set(name, "key", 1)
+        return dict_requests.dict_set(name, "key", 1)
 
     name = requests.table_name("d")
     assert is_batchable(small())
-    assert is_batchable(requests.list_append(name, b"x" * (MAX_REQUEST_BYTES - 100)))
-    assert not is_batchable(requests.list_append(name, b"x" * MAX_REQUEST_BYTES))
+    assert is_batchable(list_requests.list_append(name, b"x" * (MAX_REQUEST_BYTES - 100)))
+    assert not is_batchable(list_requests.list_append(name, b"x" * MAX_REQUEST_BYTES))
     assert not is_batchable(requests.durable(small()))
     for long in (
-        requests.dict_keys(name),
-        requests.list_sort(name, None, False),
-        requests.list_count(name, 1),
+        dict_requests.dict_keys(name),
+        list_requests.list_sort(name, None, False),
+        list_requests.list_count(name, 1),
         requests.save(),
     ):
         assert not is_batchable(long)

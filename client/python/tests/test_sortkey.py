@@ -16,7 +16,8 @@ import pytest
 
 from conftest import CPYTHON
 from cyberdb_fast import CyberList, Proxy
-from cyberdb_fast.requests import list_sort, table_name
+from cyberdb_fast.list_requests import list_sort
+from cyberdb_fast.requests import table_name
 
 NewList = Callable[..., CyberList[Any]]
 T = table_name("l")

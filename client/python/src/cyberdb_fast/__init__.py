@@ -50,11 +50,13 @@ from .errors import (
     WrongTableNameCyberDBError,
 )
 from .expiry import DictOptions, ListOptions
+from .list_requests import QueueItem
 from .lock import Lock
 from .lock_requests import Message
 from .pipeline import DictPipeline, ListPipeline, Pipeline
 from .proxy import Proxy
-from .requests import ABSENT, QueueItem, Table
+from .replies import ABSENT
+from .requests import Table
 from .result import Result
 from .server import Server
 from .subscription import Subscription

@@ -34,7 +34,7 @@ from typing import (
     Union,
 )
 
-from . import lock_requests, opcodes, requests
+from . import lock_requests, opcodes, replies, requests
 from .aio_connection import Arrived, Forked
 from .aio_connections import Connections
 from .aio_lock import Lock
@@ -46,7 +46,8 @@ from .errors import ConnectionLost, DisconCyberDBError, WrongTableKind
 from .expiry import DictOptions, Duration, ListOptions, Policy
 from .frames import Reply
 from .proxy import check_dict_content, check_list_content
-from .requests import MISSING, Missing, Request, StreamRequest, Table, WaitingRequest
+from .replies import MISSING, Missing
+from .requests import Request, StreamRequest, Table, WaitingRequest
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 
 T = TypeVar("T")
@@ -159,7 +160,7 @@ class Client:
     async def perform(self, request: Request[T]) -> T:
         """Sends one request and returns its result."""
         reply, sink = await self.exchange(request)
-        return request.result(requests.join_parts(reply, sink))
+        return request.result(replies.join_parts(reply, sink))
 
     async def perform_waiting(self, request: WaitingRequest[T]) -> T:
         """Sends a request that may wait in the server, and returns its result.
@@ -403,18 +404,18 @@ class Proxy:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         reply, sink = await self._client.exchange(request)
-        return request.result(requests.join_parts(reply, sink))
+        return request.result(replies.join_parts(reply, sink))
 
     async def _perform_all(self, batch: List[Request[Any]]) -> List[Reply]:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
-        return [requests.join_parts(reply, sink) for reply, sink in await self._client.exchange_all(batch)]
+        return [replies.join_parts(reply, sink) for reply, sink in await self._client.exchange_all(batch)]
 
     async def _stream(self, request: StreamRequest[T]) -> AsyncGenerator[T, None]:
         if not self._connected:
             raise DisconCyberDBError("There is no connection to the CyberDB server.")
         reply, sink = await self._client.exchange(request)
-        values = requests.spooled(request, sink or requests.spool(1), reply)
+        values = requests.spooled(request, sink or replies.spool(1), reply)
         try:
             for value in values:
                 yield value

@@ -10,7 +10,7 @@ from collections import deque
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from . import frames, requests
+from . import frames, replies
 from .aio_time import Alarm, first_of
 from .clock import MONOTONIC
 from .errors import (
@@ -26,7 +26,8 @@ from .foreign import UNANSWERED, located
 from .frames import Reply
 from .handshake import Opening
 from .keys import key_ring
-from .requests import Request, StreamRequest, reply_error
+from .replies import reply_error
+from .requests import Request, StreamRequest
 from .session import Session, unexpected
 from .settings import Settings
 
@@ -230,7 +231,7 @@ class Connection(asyncio.Protocol):
             waited_for = not one.future.done()  # False if the task was cancelled or has timed out
             if (waited_for or one.late is not None) and (part.more or one.sink is not None):
                 if one.sink is None:
-                    one.sink = requests.spool(self._settings.max_reply_bytes)
+                    one.sink = replies.spool(self._settings.max_reply_bytes)
                 if part.status == frames.OK:
                     self._store_part(one, one.sink, part)
             if not part.more:
@@ -239,7 +240,7 @@ class Connection(asyncio.Protocol):
                 if waited_for:
                     one.future.set_result(part)
                 elif one.late is not None:
-                    one.late(requests.join_parts(part, one.sink))
+                    one.late(replies.join_parts(part, one.sink))
         if self.timed_out:
             self._close_if_timed_out()
         while self._space_waiters and self.outstanding_bytes < MAX_OUTSTANDING_BYTES:
@@ -327,7 +328,7 @@ class Connection(asyncio.Protocol):
         request_id, frame = framed
         timeout = self._settings.request_timeout
         deadline = 0.0 if timeout is None or waits else self._clock() + timeout
-        sink = requests.spool(self._settings.max_stream_bytes) if isinstance(request, StreamRequest) else None
+        sink = replies.spool(self._settings.max_stream_bytes) if isinstance(request, StreamRequest) else None
         one = _Outstanding(self._loop.create_future(), 0 if waits else len(frame), sink, deadline)
         if self.lost is not None:  # during the wait for space
             one.future.set_exception(self._ended())

@@ -12,7 +12,6 @@ from . import lock_requests
 from .affinity import PROCESS
 from .aio_time import finish
 from .aio_waiting import WaitingConnection
-from .background import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
 from .clock import MONOTONIC
 from .errors import Canceled, ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
 from .expiry import Duration, wait_milliseconds
@@ -21,6 +20,7 @@ from .leases import NEVER
 from .lock_requests import UNKNOWN, Message
 from .requests import WaitingRequest
 from .subscription import ENDING_SECONDS, LIMIT, WAIT_MILLISECONDS, names_of
+from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from .aio import Proxy

@@ -22,7 +22,7 @@ from typing import (
     overload,
 )
 
-from . import opcodes, requests
+from . import dict_requests, list_requests, opcodes
 from .aio_time import current_task, finish
 from .clock import MONOTONIC
 from .computing import DEFAULT_LEASE, Computation, Times, unprepared
@@ -31,7 +31,8 @@ from .expiry import KEEP_TTL, Duration, milliseconds, wait_milliseconds
 from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
 from .pipeline import DictPipeline, ListPipeline
-from .requests import MISSING, Request
+from .replies import MISSING
+from .requests import Request
 from .result import BasePipeline, Result, set_replies, values_or_errors
 from .table import preparation
 
@@ -95,15 +96,15 @@ class CyberDict(DictMethods[K, V]):
 
     def keys(self) -> AsyncIterator[K]:
         """Iterates over the keys in order, as of one moment, in bounded memory."""
-        return self._stream(requests.stream(opcodes.DICT_KEYS, self._t))
+        return self._stream(dict_requests.stream(opcodes.DICT_KEYS, self._t))
 
     def values(self) -> AsyncIterator[V]:
         """Iterates over the values in order, as of one moment, in bounded memory."""
-        return self._stream(requests.stream(opcodes.DICT_VALUES, self._t))
+        return self._stream(dict_requests.stream(opcodes.DICT_VALUES, self._t))
 
     async def items(self) -> AsyncIterator[Tuple[K, V]]:
         """Iterates over the items in order, as of one moment, in bounded memory."""
-        flat = self._stream(requests.stream(opcodes.DICT_ITEMS, self._t))
+        flat = self._stream(dict_requests.stream(opcodes.DICT_ITEMS, self._t))
         try:
             async for key in flat:
                 yield key, await flat.__anext__()
@@ -117,14 +118,14 @@ class CyberDict(DictMethods[K, V]):
         on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
         while True:
             try:
-                entry = await self._perform(requests.dict_get_versioned(self._t, key))
+                entry = await self._perform(dict_requests.dict_get_versioned(self._t, key))
             except KeyError:
                 if default is MISSING:
                     raise
-                entry = requests.Versioned(default, 0)
+                entry = dict_requests.Versioned(default, 0)
             new = change(entry.value)
             try:
-                await self._perform(requests.dict_set_if(self._t, key, new, entry.version, on_wire))
+                await self._perform(dict_requests.dict_set_if(self._t, key, new, entry.version, on_wire))
             except VersionMismatch:
                 continue
             return new
@@ -143,9 +144,9 @@ class CyberDict(DictMethods[K, V]):
         keeper = self._sender._keeper
         times = Times(ttl, stale, lease, wait)
         one = Computation(times, self._t, key, current_task(), keeper)
-        while (found := await self._perform_waiting(one.asking())).state == requests.IN_VAIN:
+        while (found := await self._perform_waiting(one.asking())).state == dict_requests.IN_VAIN:
             one.waited_in_vain()
-        if found.state in (requests.FRESH, requests.STALE):
+        if found.state in (dict_requests.FRESH, dict_requests.STALE):
             return cast(V, found.value)
         one.lease.granted(MONOTONIC[0]())
         keeper.renew(one.lease)
@@ -169,7 +170,7 @@ class CyberDict(DictMethods[K, V]):
                 await self._perform(storing())  # twice does what once does
         except LockLost:
             if preparation(self._sender) is not None:
-                await self._perform(requests.dict_len(self._t))  # LockLost, if it is the lock of a fence
+                await self._perform(dict_requests.dict_len(self._t))  # LockLost, if it is the lock of a fence
 
     async def _end(self, one: Computation) -> None:
         """Ends the lease of a computation if the server can be reached."""
@@ -187,18 +188,18 @@ class CyberList(ListMethods[V]):
     async def pop(self, index: SupportsIndex = -1, *, wait: Optional[Duration] = 0) -> V:
         """As cyberdb_fast.CyberList.pop."""
         if wait_milliseconds(wait) == 0:
-            return cast(V, await self._perform(requests.list_pop(self._t, index)))
-        return cast(V, await self._perform_waiting(requests.list_pop_waiting(self._t, index, wait)))
+            return cast(V, await self._perform(list_requests.list_pop(self._t, index)))
+        return cast(V, await self._perform_waiting(list_requests.list_pop_waiting(self._t, index, wait)))
 
     async def popleft(self, *, wait: Optional[Duration] = 0) -> V:
         """As cyberdb_fast.CyberList.popleft."""
         if wait_milliseconds(wait) == 0:
-            return cast(V, await self._perform(requests.list_pop_left(self._t)))
-        return cast(V, await self._perform_waiting(requests.list_pop_left_waiting(self._t, wait)))
+            return cast(V, await self._perform(list_requests.list_pop_left(self._t)))
+        return cast(V, await self._perform_waiting(list_requests.list_pop_left_waiting(self._t, wait)))
 
     def __getitem__(self, index: Any) -> Awaitable[Any]:
-        return self._perform(requests.list_get(self._t, index))
+        return self._perform(list_requests.list_get(self._t, index))
 
     def __aiter__(self) -> AsyncIterator[V]:
         """Iterates over the elements in order, as of one moment, in bounded memory."""
-        return self._stream(requests.stream(opcodes.LIST_ALL, self._t))
+        return self._stream(dict_requests.stream(opcodes.LIST_ALL, self._t))

@@ -11,10 +11,10 @@ import math
 from functools import partial
 from typing import Any, Awaitable, Callable, Optional
 
-from . import frames, lock_requests, requests
+from . import frames, lock_requests, replies, requests
 from .aio_connection import Connection, Forked, _Outstanding
 from .aio_time import Alarm
-from .background import FIRST_PAUSE_SECONDS, HEARTBEAT_SECONDS, MAX_PAUSE_SECONDS, deadline_of, shutting_down
+from .background import HEARTBEAT_SECONDS
 from .clock import MONOTONIC
 from .connection import NotSent
 from .errors import ConnectionLost, CyberDBError, ServerUnreachable
@@ -22,6 +22,7 @@ from .frames import Reply
 from .leases import NEVER, Lease, Renewals
 from .requests import Request, WaitingRequest
 from .settings import Settings
+from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, deadline_of, shutting_down
 
 
 class WaitingConnection(Connection):
@@ -44,7 +45,7 @@ class WaitingConnection(Connection):
             alarm = Alarm(self._loop, request.wait / 1000 + timeout, partial(self._time_out, one.future))
         self._watch()
         try:
-            reply = requests.join_parts(await one.future, one.sink)
+            reply = replies.join_parts(await one.future, one.sink)
         except BaseException:
             self._withdraw(request, framed[0], one)
             raise
@@ -65,7 +66,7 @@ class WaitingConnection(Connection):
 
         granted = one.future.done() and not one.future.cancelled() and one.future.exception() is None
         if granted:
-            undo(requests.join_parts(one.future.result(), one.sink))
+            undo(replies.join_parts(one.future.result(), one.sink))
             return
         if one.future.done() and not one.future.cancelled():
             one.future.exception()  # marks it as retrieved, or asyncio logs it
@@ -108,7 +109,7 @@ class WaitingConnection(Connection):
 
 
 async def wait_for(connection: Callable[[], Awaitable[WaitingConnection]], request: WaitingRequest[Any]) -> Reply:
-    """As background.wait_for; connection() returns the connection to use."""
+    """As waiting.wait_for; connection() returns the connection to use."""
     wait = request.wait
     until = None if wait is None else MONOTONIC[0]() + wait / 1000
     patience: Optional[float] = None

@@ -14,27 +14,24 @@ As in pool.py there is no lock: callers only append to a deque, which is atomic.
 from __future__ import annotations
 
 import heapq
-import math
-import select
-import socket
 import threading
-import time
 import weakref
 from collections import deque
-from contextlib import suppress
 from itertools import count
-from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Deque, List, Optional, Set, Tuple
 
 from . import frames, lock_requests, requests
+from .bell import Bell
+from .calls import Call, Link
 from .clock import MONOTONIC
-from .connection import Connection, NotSent, no_reply
-from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
-from .frames import MAX_MILLISECONDS, Reply
+from .connection import Connection, no_reply
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError
+from .frames import Reply
 from .leases import NEVER, Lease, Renewals
 from .requests import Request, WaitingRequest
 from .session import unexpected
 from .settings import Settings
-from .waiter import Waiter
+from .waiting import shutting_down
 
 # The thread ends, and closes its connection, when there was nothing to do for so long.
 IDLE_SECONDS = 5.0
@@ -45,72 +42,6 @@ CHECK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 20.0
 # A connection whose caller was interrupted is closed after this time, if its reply does not come.
 ORPHAN_SECONDS = 5.0
-# How long a caller pauses before it asks again after a lost connection; the pauses grow.
-FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.02, 1.0
-
-
-class Call(Waiter):
-    """One request on the shared connection, and its caller."""
-
-    reply: Optional[Reply] = None
-    error: Optional[Exception] = None
-    cancelled = False  # the caller has gone: what the reply brings is to be given back
-    unwanted = False  # no caller waits: it is sent to give back what its reply brings
-    link: Optional[Link] = None  # on which it was sent
-
-    def __init__(
-        self,
-        request: Request[Any],
-        milliseconds: int,
-        notify: Optional[Callable[[Call], None]] = None,
-        only_on: Optional[Link] = None,
-    ) -> None:
-        """Milliseconds is the deadline in the server, 0 for none.
-
-        notify is called in the background before the caller learns that the call is done. With
-        only_on, it is not sent on any other connection.
-        """
-        super().__init__()
-        self.request, self.milliseconds, self.only_on = request, milliseconds, only_on
-        self.request_id = 0
-        self._notify = notify
-
-    def complete(self, reply: Optional[Reply], error: Optional[Exception]) -> None:
-        """Ends the wait with a reply, or with an error. Only the first call has an effect."""
-        if self.done:
-            return
-        self.reply, self.error = reply, error
-        try:
-            if self._notify is not None:
-                self._notify(self)
-        finally:
-            self.done = True
-            self.wake()
-
-
-class Link:
-    """A connection of the background, and the calls that wait for a reply on it."""
-
-    def __init__(self, connection: Connection, until: Optional[float] = None) -> None:
-        """Until is when it is closed, by MONOTONIC; None: it stays."""
-        self.connection, self.until = connection, until
-        self.outstanding: Dict[int, Call] = {}
-        self.heard_at = MONOTONIC[0]()  # when the last reply came
-        self.beat_at = 0.0  # when the last PING without a reply was sent; 0: none
-
-    def send(self, calls: List[Call]) -> None:
-        """Sends requests. Errors: those of Connection.send_together."""
-        framed: List[Tuple[int, bytes]] = []
-        for call in calls:
-            try:
-                framed.append(self.connection.framed(call.request, call.milliseconds))
-            except CyberDBError as e:  # TooLarge
-                call.complete(None, e)
-                continue
-            call.link, call.request_id = self, framed[-1][0]
-            self.outstanding[call.request_id] = call
-        if framed:
-            self.connection.send_together(framed)
 
 
 class Background:
@@ -130,8 +61,7 @@ class Background:
         self._new_timers: Deque[Tuple[float, Callable[[], None]]] = deque()
         self._token = [True]  # what a caller takes to start a thread
         self._seat = [True]  # what a thread takes to run: there is never more than one
-        self._ends: List[socket.socket] = []  # of the bell
-        self._bell: Optional[socket.socket] = None  # what is sent to it wakes the thread
+        self._bell = Bell()
         # Owned by the thread.
         self.main: Optional[Link] = None
         self._others: List[Link] = []
@@ -218,18 +148,14 @@ class Background:
     def _ring(self) -> None:
         """Wakes the thread; starts it if it does not run."""
         self._start()
-        bell = self._bell
-        if bell is not None:
-            with suppress(OSError, ValueError):  # it is full, or the thread has just ended
-                bell.send(b"\0")
+        self._bell.ring()
 
     def detach(self) -> None:
         """In a forked child: closes its copies of the parent's sockets."""
         self.closed = True
         for link in [*self._others, *([self.main] if self.main else [])]:
             link.connection.socket.close()
-        for end in self._ends:
-            end.close()
+        self._bell.close()
 
     def _start(self) -> None:
         if not self._seat:
@@ -257,11 +183,8 @@ class Background:
             self._seat.pop()
         except IndexError:
             return
-        self._ends = list(socket.socketpair())
-        ear, self._bell = self._ends
+        self._bell.open()
         try:
-            for end in self._ends:
-                end.setblocking(False)
             idle_since = MONOTONIC[0]()
             while not self.closed:
                 self._run_timers()
@@ -271,16 +194,13 @@ class Background:
                     idle_since = now
                 elif now - idle_since >= IDLE_SECONDS:
                     break
-                self._listen(ear, min(self._next_at(), idle_since + IDLE_SECONDS) - now)
+                self._listen(min(self._next_at(), idle_since + IDLE_SECONDS) - now)
         finally:
             self._end()
 
     def _end(self) -> None:
         """Closes everything, and lets another thread start."""
-        self._bell = None
-        for end in self._ends:
-            end.close()
-        self._ends = []
+        self._bell.close()
         closed = DisconCyberDBError("the client is closed")
         if self.closed:
             self._fail_all(closed)
@@ -420,17 +340,13 @@ class Background:
 
     # ---- receiving
 
-    def _listen(self, ear: socket.socket, seconds: float) -> None:
+    def _listen(self, seconds: float) -> None:
         """Waits for replies and for the bell, and delivers the replies."""
         if self._new or self._cancelled or self._orphans:
             seconds = 0
         links = [*self._others, *([self.main] if self.main is not None else [])]
-        ready = _readable([ear, *(link.connection.socket for link in links)], max(0.0, min(seconds, 3600.0)))
-        if ready[0]:
-            with suppress(OSError):
-                while ear.recv(4096):
-                    pass
-        for link, readable in zip(links, ready[1:]):
+        ready = self._bell.wait([link.connection.socket for link in links], max(0.0, min(seconds, 3600.0)))
+        for link, readable in zip(links, ready):
             if readable:
                 self._receive(link)
         self._look_after(MONOTONIC[0]())
@@ -527,72 +443,3 @@ class Background:
         call = self.quietly(lease.renewing(ttl))
         call._notify = answered
         self._new.append(call)
-
-
-def wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
-    """The reply to request, which waits in the server for at most its wait.
-
-    After a lost connection it is repeated, if that is safe, until its wait ends or the server has
-    not been reached for request_timeout. Its place among those that wait is lost then. Errors:
-    those of Background.wait.
-    """
-    try:
-        return _wait_for(background, request)
-    except BaseException:
-        if request.release is not None:
-            background.give_back(request.release)
-        raise
-
-
-def _wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
-    settings = background.settings
-    wait = request.wait
-    until = None if wait is None else MONOTONIC[0]() + wait / 1000
-    lost_at: Optional[float] = None  # since when the server cannot be reached, after it could
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        seconds = None if until is None else max(0.0, until - MONOTONIC[0]())
-        request.asking(None if seconds is None else math.ceil(seconds * 1000))
-        began = MONOTONIC[0]()
-        try:
-            return background.wait(Call(request, deadline_of(request, settings)), seconds)
-        except (ConnectionLost, ServerUnreachable) as e:
-            reached = isinstance(e, ConnectionLost)
-            if background.closed or (reached and not request.repeatable and not isinstance(e, NotSent)):
-                raise
-            now = MONOTONIC[0]()
-            if reached:
-                lost_at, pause = now, FIRST_PAUSE_SECONDS if now - began > 1 else pause
-            patience = settings.request_timeout
-            if lost_at is None or (until is not None and now >= until):
-                raise
-            if patience is not None and now - lost_at > patience:
-                raise
-        time.sleep(pause)
-        pause = min(pause * 2, MAX_PAUSE_SECONDS)
-
-
-def shutting_down(settings: Settings) -> NotSent:
-    """The error for a request that the server has not done because it shuts down."""
-    return NotSent(f"{settings.address}: the server is shutting down; nothing was done")
-
-
-def deadline_of(request: WaitingRequest[Any], settings: Settings) -> int:
-    """The deadline of a waiting request in the server, in milliseconds; 0 for none."""
-    if request.wait is None or settings.request_timeout is None:
-        return 0
-    return min(request.wait + frames.milliseconds_of(settings.request_timeout), MAX_MILLISECONDS)
-
-
-def _readable(sockets: List[Any], seconds: float) -> List[bool]:
-    """Waits until a socket is readable, and says which are."""
-    if seconds == 0:
-        time.sleep(0)  # under gevent, others run
-    if not hasattr(select, "poll"):
-        ready = select.select(sockets, [], [], seconds)[0]
-        return [one in ready for one in sockets]
-    poll = select.poll()
-    for one in sockets:
-        poll.register(one, select.POLLIN)
-    found = {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
-    return [one.fileno() in found for one in sockets]

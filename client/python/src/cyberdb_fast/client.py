@@ -7,9 +7,9 @@ import weakref
 from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, TypeVar
 
-from . import requests
+from . import replies, requests
 from .affinity import assign_process_number, current_hub, current_location
-from .background import Background, wait_for
+from .background import Background
 from .batcher import Batcher, is_batchable
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, TooLarge
@@ -20,6 +20,7 @@ from .proxy import Proxy
 from .requests import Request, StreamRequest, WaitingRequest
 from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
 from .waiter import ENTRY_POINTS, Lease
+from .waiting import wait_for
 
 T = TypeVar("T")
 
@@ -192,7 +193,7 @@ class Client:
 
         if self._tracking:
             requests.tracking(request)
-        sink = requests.spool(self._settings.max_stream_bytes)
+        sink = replies.spool(self._settings.max_stream_bytes)
         try:
             return requests.spooled(request, sink, self._with_connection(exchange, [request]))
         except BaseException:

@@ -7,12 +7,13 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Callable, Generator, Optional, Tuple
 
-from . import requests
+from . import dict_requests, requests
+from .dict_requests import Computing
 from .errors import CyberDBError, LockTimeout
 from .expiry import Duration, milliseconds, wait_milliseconds
 from .fingerprint import fingerprint, name_of, no_key
 from .leases import Lease
-from .requests import Computing, Request, WaitingRequest
+from .requests import Request, WaitingRequest
 from .table import preparation
 from .values import encode
 
@@ -57,7 +58,7 @@ class Computation:
         self._runs = False
         self.lease = Lease(owner, times.lease, None)
         token = self.lease.token
-        self.lease.renewing = lambda ttl: requests.renew_compute(t, key, token, ttl)
+        self.lease.renewing = lambda ttl: dict_requests.renew_compute(t, key, token, ttl)
 
     def asking(self) -> WaitingRequest[Computing]:
         """The request for the value, or for the lease to compute it.
@@ -66,7 +67,7 @@ class Computation:
         """
         times = self._times
         wait = 0 if self._asks_itself() else times.wait
-        return requests.dict_get_or_compute(self._t, self._key, self.lease.token, times.lease, times.stale, wait)
+        return dict_requests.dict_get_or_compute(self._t, self._key, self.lease.token, times.lease, times.stale, wait)
 
     def waited_in_vain(self) -> None:
         """Says what it means that the wait has ended; returns if it is to be waited again.
@@ -96,14 +97,14 @@ class Computation:
 
     def storing(self, value: Any, fence: int) -> Request[None]:
         """The request that stores the value, unless the lease is lost."""
-        request = requests.dict_set(self._t, self._key, value)
+        request = dict_requests.dict_set(self._t, self._key, value)
         if self._times.ttl is not None:
             requests.with_ttl(request, self._times.ttl)
-        return requests.if_computing(request, self._t, self._key, fence)
+        return dict_requests.if_computing(request, self._t, self._key, fence)
 
     def computed(self) -> Request[bool]:
         """The request that ends the lease."""
-        return requests.computed(self._t, self._key, self.lease.token)
+        return dict_requests.computed(self._t, self._key, self.lease.token)
 
 
 def _hashable(key: Any) -> Any:

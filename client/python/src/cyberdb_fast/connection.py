@@ -21,7 +21,8 @@ from .foreign import UNANSWERED, located
 from .frames import HEADER_BYTES, LENGTH_BYTES, FrameReader, Reply, milliseconds_of, new_reply, unpack_header
 from .handshake import Opening
 from .keys import key_ring
-from .requests import Request, StreamRequest, WaitingRequest, reply_error
+from .replies import reply_error
+from .requests import Request, StreamRequest, WaitingRequest
 from .session import Session, unexpected
 from .settings import Settings
 from .spool import no_room

@@ -22,14 +22,15 @@ from typing import (
     cast,
 )
 
-from . import dict_snapshot, opcodes, requests
+from . import dict_requests, dict_snapshot, opcodes
 from .clock import MONOTONIC
 from .computing import DEFAULT_LEASE, Computation, Times, unprepared
 from .errors import ConnectionLost, CyberDBError, LockLost, VersionMismatch
 from .expiry import KEEP_TTL, Duration, milliseconds
 from .holds import may_hold
 from .methods_sync import DictMethods
-from .requests import MISSING, Request
+from .replies import MISSING
+from .requests import Request
 from .table import as_dict, preparation
 
 K = TypeVar("K")
@@ -56,14 +57,14 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
             and (value := dict_snapshot.take(self, key, sys._getframe(1), MISSING)) is not MISSING
         ):
             return cast(V, value)
-        found: V = self._perform(requests.dict_get(self._t, key))
+        found: V = self._perform(dict_requests.dict_get(self._t, key))
         return found
 
     def __iter__(self) -> Iterator[K]:
-        return self._perform_stream(requests.stream(opcodes.DICT_KEYS, self._t))
+        return self._perform_stream(dict_requests.stream(opcodes.DICT_KEYS, self._t))
 
     def __reversed__(self) -> Iterator[K]:
-        keys: List[K] = self._perform(requests.dict_keys(self._t))
+        keys: List[K] = self._perform(dict_requests.dict_keys(self._t))
         return reversed(keys)
 
     def __repr__(self) -> str:
@@ -113,14 +114,14 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
         while True:
             try:
-                entry = self._perform(requests.dict_get_versioned(self._t, key))
+                entry = self._perform(dict_requests.dict_get_versioned(self._t, key))
             except KeyError:
                 if default is MISSING:
                     raise
-                entry = requests.Versioned(default, 0)
+                entry = dict_requests.Versioned(default, 0)
             new = change(entry.value)
             try:
-                self._perform(requests.dict_set_if(self._t, key, new, entry.version, on_wire))
+                self._perform(dict_requests.dict_set_if(self._t, key, new, entry.version, on_wire))
             except VersionMismatch:
                 continue
             return new
@@ -157,9 +158,9 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         one = Computation(times, self._t, key, background.owner(), background)
         has_lease: Optional[bool] = None  # not known
         try:
-            while (found := self._perform_waiting(one.asking())).state == requests.IN_VAIN:
+            while (found := self._perform_waiting(one.asking())).state == dict_requests.IN_VAIN:
                 one.waited_in_vain()
-            has_lease = found.state not in (requests.FRESH, requests.STALE)
+            has_lease = found.state not in (dict_requests.FRESH, dict_requests.STALE)
             if not has_lease:
                 return cast(V, found.value)
             one.lease.granted(MONOTONIC[0]())
@@ -185,7 +186,7 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
                 self._perform(storing())  # twice does what once does
         except LockLost:
             if preparation(self._sender) is not None:
-                self._perform(requests.dict_len(self._t))  # LockLost, if it is the lock of a fence
+                self._perform(dict_requests.dict_len(self._t))  # LockLost, if it is the lock of a fence
 
     def _end(self, one: Computation) -> None:
         """Ends the lease of a computation, later if the server cannot be reached now."""
@@ -201,17 +202,17 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         return iter(self)
 
     def _stream_values(self) -> Iterator[V]:
-        return self._perform_stream(requests.stream(opcodes.DICT_VALUES, self._t))
+        return self._perform_stream(dict_requests.stream(opcodes.DICT_VALUES, self._t))
 
     def _stream_items(self) -> Iterator[Tuple[K, V]]:
-        flat = self._perform_stream(requests.stream(opcodes.DICT_ITEMS, self._t))
+        flat = self._perform_stream(dict_requests.stream(opcodes.DICT_ITEMS, self._t))
         return cast(Iterator[Tuple[K, V]], zip(flat, flat))
 
     def _list_values(self) -> List[V]:
-        return self._perform(requests.dict_values(self._t))
+        return self._perform(dict_requests.dict_values(self._t))
 
     def _list_items(self) -> List[Tuple[K, V]]:
-        return self._perform(requests.dict_items(self._t))
+        return self._perform(dict_requests.dict_items(self._t))
 
 
 class DictKeys(KeysView[K]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Iterator, List, MutableSequence, Optional, SupportsIndex, TypeVar, cast, overload
 
-from . import opcodes, requests
+from . import dict_requests, list_requests, opcodes
 from .expiry import Duration, wait_milliseconds
 from .methods_sync import ListMethods
 from .table import as_list
@@ -30,14 +30,14 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     @overload
     def __getitem__(self, index: slice) -> List[V]: ...
     def __getitem__(self, index: Any) -> Any:
-        return self._perform(requests.list_get(self._t, index))
+        return self._perform(list_requests.list_get(self._t, index))
 
     @overload
     def __setitem__(self, index: SupportsIndex, value: V) -> None: ...
     @overload
     def __setitem__(self, index: slice, value: Iterable[V]) -> None: ...
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._perform(requests.list_set(self._t, index, value))
+        self._perform(list_requests.list_set(self._t, index, value))
 
     def pop(self, index: SupportsIndex = -1, *, wait: Optional[Duration] = 0) -> V:
         """Removes the element at index and returns it.
@@ -46,8 +46,8 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         None: for ever. Errors: IndexError, also when the wait ends; ValueError, TypeError.
         """
         if wait_milliseconds(wait) == 0:
-            return cast(V, self._perform(requests.list_pop(self._t, index)))
-        request = requests.list_pop_waiting(self._t, index, wait)
+            return cast(V, self._perform(list_requests.list_pop(self._t, index)))
+        request = list_requests.list_pop_waiting(self._t, index, wait)
         try:
             return cast(V, self._perform_waiting(request))
         except BaseException:
@@ -60,8 +60,8 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         Errors: those of pop.
         """
         if wait_milliseconds(wait) == 0:
-            return cast(V, self._perform(requests.list_pop_left(self._t)))
-        request = requests.list_pop_left_waiting(self._t, wait)
+            return cast(V, self._perform(list_requests.list_pop_left(self._t)))
+        request = list_requests.list_pop_left_waiting(self._t, wait)
         try:
             return cast(V, self._perform_waiting(request))
         except BaseException:
@@ -69,7 +69,7 @@ class CyberList(ListMethods[V], MutableSequence[V]):
             raise
 
     def __iter__(self) -> Iterator[V]:
-        return self._perform_stream(requests.stream(opcodes.LIST_ALL, self._t))
+        return self._perform_stream(dict_requests.stream(opcodes.LIST_ALL, self._t))
 
     def __reversed__(self) -> Iterator[V]:
         return reversed(self.copy())
@@ -101,7 +101,7 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     def __iadd__(  # type: ignore[misc] # as in list: + needs a list, += takes any iterable
         self, other: Iterable[V]
     ) -> CyberList[V]:
-        self._perform(requests.list_extend(self._t, as_list(other)))  # not extend, which takes a QueueItem
+        self._perform(list_requests.list_extend(self._t, as_list(other)))  # not extend, which takes a QueueItem
         return self
 
     def __mul__(self, times: SupportsIndex) -> List[V]:
@@ -113,7 +113,7 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         """Two requests: elements that other clients add between them stay and are not repeated."""
         content = self.copy()
         self._perform(
-            requests.list_extend(self._t, (content * times)[len(content) :])
+            list_requests.list_extend(self._t, (content * times)[len(content) :])
         ) if content * times else self.clear()
         return self
 

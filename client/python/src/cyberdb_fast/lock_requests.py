@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
-from . import errors, frames, opcodes, requests
+from . import errors, frames, opcodes, replies, requests
 from .requests import Request, WaitingRequest
 from .values import Decoder, encode
 
@@ -45,7 +45,7 @@ def lock(name: bytes, owner: bytes, ttl: int, wait: Optional[int], n: int) -> Wa
 
 def unlock(name: bytes, owner: bytes) -> Request[bool]:
     """Whether owner has held the lock. It ends the wait of an owner that waits for it."""
-    return Request(opcodes.UNLOCK, name + encode(owner), requests.read_bool)
+    return Request(opcodes.UNLOCK, name + encode(owner), replies.read_bool)
 
 
 def renew_lock(name: bytes, owner: bytes, ttl: int) -> Request[Optional[int]]:
@@ -77,17 +77,17 @@ def if_fence(request: Request[Any], name: str, fence: int) -> Request[Any]:
 
 def cancel(request_id: int) -> Request[bool]:
     """Ends the wait of a request of the same connection; whether it has waited."""
-    return Request(opcodes.CANCEL, encode(request_id), requests.read_bool)
+    return Request(opcodes.CANCEL, encode(request_id), replies.read_bool)
 
 
 def publish(channel: str, value: Any) -> Request[int]:
     """The number of subscriptions that value goes to."""
-    return Request(opcodes.PUBLISH, name_of(channel, "channel") + encode(value), requests.read_int)
+    return Request(opcodes.PUBLISH, name_of(channel, "channel") + encode(value), replies.read_int)
 
 
 def subscribe(channels: Sequence[str], prefixes: Sequence[str]) -> Request[int]:
     """The number of the subscription, which belongs to the connection."""
-    return Request(opcodes.SUBSCRIBE, encode([*channels]) + encode([*prefixes]), requests.read_int)
+    return Request(opcodes.SUBSCRIBE, encode([*channels]) + encode([*prefixes]), replies.read_int)
 
 
 class Message(NamedTuple):
@@ -125,4 +125,4 @@ def receive(subscription: int, limit: int, wait: Optional[int]) -> WaitingReques
 
 def unsubscribe(subscription: int) -> Request[bool]:
     """Whether there was such a subscription."""
-    return Request(opcodes.UNSUBSCRIBE, encode(subscription), requests.read_bool)
+    return Request(opcodes.UNSUBSCRIBE, encode(subscription), replies.read_bool)

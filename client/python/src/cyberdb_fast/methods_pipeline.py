@@ -23,9 +23,9 @@ from typing import (
     overload,
 )
 
-from . import requests
+from . import dict_requests, list_requests
 from .expiry import Duration
-from .requests import MISSING
+from .replies import MISSING
 from .result import Adding, Result
 from .table import as_dict, as_list, updates
 
@@ -39,7 +39,7 @@ class DictMethods(Adding, Generic[K, V]):
 
     def getitem(self, key: K) -> Result[V]:
         """Returns the value of key, as d[key]. Errors: KeyError."""
-        return self._add(requests.dict_get(self._t, key))
+        return self._add(dict_requests.dict_get(self._t, key))
 
     @overload
     def get(self, key: K) -> Result[Optional[V]]: ...
@@ -47,7 +47,7 @@ class DictMethods(Adding, Generic[K, V]):
     def get(self, key: K, default: Union[V, D]) -> Result[Union[V, D]]: ...
     def get(self, key: K, default: Any = None) -> Result[Any]:
         """Returns the value of key, or default if key is absent."""
-        return self._add(requests.dict_get_or(self._t, key, default))
+        return self._add(dict_requests.dict_get_or(self._t, key, default))
 
     def set(self, key: K, value: V, *, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> Result[None]:
         """Sets the value of key, as d[key] = value, which removes its deadline.
@@ -56,26 +56,26 @@ class DictMethods(Adding, Generic[K, V]):
         With keep_ttl, it keeps the deadline that it has. Errors: ValueError if ttl is not above 0,
         is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type.
         """
-        return self._add(requests.dict_set(self._t, key, value, ttl, keep_ttl))
+        return self._add(dict_requests.dict_set(self._t, key, value, ttl, keep_ttl))
 
     def delete(self, key: K) -> Result[None]:
         """Removes key, as del d[key]. Errors: KeyError."""
-        return self._add(requests.dict_delete(self._t, key))
+        return self._add(dict_requests.dict_delete(self._t, key))
 
     def contains(self, key: object) -> Result[bool]:
         """Whether key is present, as key in d."""
-        return self._add(requests.dict_contains(self._t, key))
+        return self._add(dict_requests.dict_contains(self._t, key))
 
     def len(self) -> Result[int]:
         """Returns the number of keys."""
-        return self._add(requests.dict_len(self._t))
+        return self._add(dict_requests.dict_len(self._t))
 
     def setdefault(self, key: K, default: Any = None, *, ttl: Optional[Duration] = None) -> Result[Any]:
         """Returns the value of key; sets it to default first if key is absent.
 
         ttl is as in set, and has an effect only if key is absent.
         """
-        return self._add(requests.dict_setdefault(self._t, key, default, ttl))
+        return self._add(dict_requests.dict_setdefault(self._t, key, default, ttl))
 
     @overload
     def pop(self, key: K) -> Result[V]: ...
@@ -86,51 +86,51 @@ class DictMethods(Adding, Generic[K, V]):
 
         Errors: KeyError if key is absent and there is no default.
         """
-        return self._add(requests.dict_pop(self._t, key, default))
+        return self._add(dict_requests.dict_pop(self._t, key, default))
 
     def popitem(self) -> Result[Tuple[K, V]]:
         """Removes and returns the newest item. Errors: KeyError if the dict is empty."""
-        return self._add(requests.dict_popitem(self._t))
+        return self._add(dict_requests.dict_popitem(self._t))
 
     def clear(self) -> Result[None]:
         """Removes all items."""
-        return self._add(requests.dict_clear(self._t))
+        return self._add(dict_requests.dict_clear(self._t))
 
     def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> Result[None]:
         """Sets many items in one request, which sets all of them or none.
 
         ttl is that of all items, as in set: to set the key "ttl", give it in a mapping or a pair.
         """
-        return self._add(requests.dict_update(self._t, updates(args, kwargs), ttl))
+        return self._add(dict_requests.dict_update(self._t, updates(args, kwargs), ttl))
 
     def copy(self) -> Result[Dict[K, V]]:
         """Returns the content as a dict, as of one moment, in one request.
 
         dict(d), {**d} and f(**d) of a CyberDict do the same.
         """
-        return self._add(requests.dict_all(self._t))
+        return self._add(dict_requests.dict_all(self._t))
 
     def keys(self) -> Result[List[K]]:
         """Returns the keys as a list, in order."""
-        return self._add(requests.dict_keys(self._t))
+        return self._add(dict_requests.dict_keys(self._t))
 
     def values(self) -> Result[List[V]]:
         """Returns the values as a list, in order."""
-        return self._add(requests.dict_values(self._t))
+        return self._add(dict_requests.dict_values(self._t))
 
     def items(self) -> Result[List[Tuple[K, V]]]:
         """Returns the items as a list, in order."""
-        return self._add(requests.dict_items(self._t))
+        return self._add(dict_requests.dict_items(self._t))
 
     def get_many(self, keys: Iterable[K]) -> Result[Dict[K, V]]:
         """Returns a dict of those keys that are present, with their values, in one request."""
-        return self._add(requests.dict_get_many(self._t, keys))
+        return self._add(dict_requests.dict_get_many(self._t, keys))
 
     def set_many(
         self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], *, ttl: Optional[Duration] = None
     ) -> Result[None]:
         """As update."""
-        return self._add(requests.dict_update(self._t, as_dict(items), ttl))
+        return self._add(dict_requests.dict_update(self._t, as_dict(items), ttl))
 
     def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None) -> Result[Any]:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
@@ -139,7 +139,7 @@ class DictMethods(Adding, Generic[K, V]):
         absent: a counter with a ttl counts what happens within that time of its first increment.
         Errors: TypeError if the value is not a number; OverflowError.
         """
-        return self._add(requests.dict_increment(self._t, key, by, ttl))
+        return self._add(dict_requests.dict_increment(self._t, key, by, ttl))
 
     def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> Result[bool]:
         """Sets key to new if its value equals old; returns whether it did.
@@ -147,14 +147,14 @@ class DictMethods(Adding, Generic[K, V]):
         ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline
         that it has; with ttl, which is as in set, it gets a new one.
         """
-        return self._add(requests.dict_compare_and_set(self._t, key, old, new, ttl))
+        return self._add(dict_requests.dict_compare_and_set(self._t, key, old, new, ttl))
 
     def ttl(self, key: K) -> Result[Optional[float]]:
         """Returns the time after which key expires, in seconds; None if it has no deadline.
 
         The default time to live of the dict counts, the idle time does not. Errors: KeyError.
         """
-        return self._add(requests.dict_ttl(self._t, key))
+        return self._add(dict_requests.dict_ttl(self._t, key))
 
     def expire(self, key: K, ttl: Duration) -> Result[None]:
         """Makes key expire after ttl: seconds or a timedelta, rounded up to milliseconds.
@@ -162,21 +162,21 @@ class DictMethods(Adding, Generic[K, V]):
         key keeps its value and its position. Errors: KeyError; ValueError if ttl is not above 0 or
         is above 100 years; TypeError if it is another type.
         """
-        return self._add(requests.dict_expire(self._t, key, ttl))
+        return self._add(dict_requests.dict_expire(self._t, key, ttl))
 
     def persist(self, key: K) -> Result[None]:
         """Removes the deadline of key: until it is set again, not even the dict's default applies.
 
         The idle time of the dict still applies. Errors: KeyError.
         """
-        return self._add(requests.dict_persist(self._t, key))
+        return self._add(dict_requests.dict_persist(self._t, key))
 
     def touch(self, key: K) -> Result[None]:
         """Restarts the idle time of key, and its time to live if that is the default of the dict.
 
         A deadline of its own stays. Errors: KeyError.
         """
-        return self._add(requests.dict_touch(self._t, key))
+        return self._add(dict_requests.dict_touch(self._t, key))
 
 
 class ListMethods(Adding, Generic[V]):
@@ -184,67 +184,67 @@ class ListMethods(Adding, Generic[V]):
 
     def get(self, index: SupportsIndex) -> Result[V]:
         """Returns the element at index, as l[index]. Errors: IndexError."""
-        return self._add(requests.list_get(self._t, index))
+        return self._add(list_requests.list_get(self._t, index))
 
     def slice(
         self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None
     ) -> Result[List[V]]:
         """Returns the elements of a slice, as l[start:stop:step]."""
-        return self._add(requests.list_get(self._t, slice(start, stop, step)))
+        return self._add(list_requests.list_get(self._t, slice(start, stop, step)))
 
-    def set(self, index: requests.Index, value: Any) -> Result[None]:
+    def set(self, index: list_requests.Index, value: Any) -> Result[None]:
         """Sets the element at index, or the elements of a slice, as l[index] = value.
 
         Errors: IndexError, ValueError.
         """
-        return self._add(requests.list_set(self._t, index, value))
+        return self._add(list_requests.list_set(self._t, index, value))
 
-    def delete(self, index: requests.Index) -> Result[None]:
+    def delete(self, index: list_requests.Index) -> Result[None]:
         """Removes the element at index, or a slice, as del l[index]. Errors: IndexError."""
-        return self._add(requests.list_delete(self._t, index))
+        return self._add(list_requests.list_delete(self._t, index))
 
     def contains(self, value: object) -> Result[bool]:
         """Whether an element equals value, as value in l."""
-        return self._add(requests.list_contains(self._t, value))
+        return self._add(list_requests.list_contains(self._t, value))
 
     def len(self) -> Result[int]:
         """Returns the number of elements."""
-        return self._add(requests.list_len(self._t))
+        return self._add(list_requests.list_len(self._t))
 
     def append(self, value: V) -> Result[None]:
         """Adds value at the end."""
-        return self._add(requests.list_append(self._t, value))
+        return self._add(list_requests.list_append(self._t, value))
 
     def appendleft(self, value: V) -> Result[None]:
         """Adds value at the front, as fast as append does at the end."""
-        return self._add(requests.list_append_left(self._t, value))
+        return self._add(list_requests.list_append_left(self._t, value))
 
     @overload
     def extend(self, values: Iterable[V]) -> Result[None]: ...
     @overload
-    def extend(self, values: requests.Receipt, lease: Duration = ...) -> Result[None]: ...
+    def extend(self, values: list_requests.Receipt, lease: Duration = ...) -> Result[None]: ...
     def extend(self, values: Any, lease: Any = MISSING) -> Result[None]:
         """Adds values at the end in one request, which adds all of them or none.
 
         With an item that was taken, or a receipt and a lease, it is extend_lease.
         """
         return self._add(
-            requests.list_extend_lease(self._t, values, lease)
-            if requests.is_lease(values, lease)
-            else requests.list_extend(self._t, as_list(values))
+            list_requests.list_extend_lease(self._t, values, lease)
+            if list_requests.is_lease(values, lease)
+            else list_requests.list_extend(self._t, as_list(values))
         )
 
     def insert(self, index: SupportsIndex, value: V) -> Result[None]:
         """Inserts value before index."""
-        return self._add(requests.list_insert(self._t, index, value))
+        return self._add(list_requests.list_insert(self._t, index, value))
 
     def pop(self, index: SupportsIndex = -1) -> Result[V]:
         """Removes the element at index and returns it. Errors: IndexError."""
-        return self._add(requests.list_pop(self._t, index))
+        return self._add(list_requests.list_pop(self._t, index))
 
     def popleft(self) -> Result[V]:
         """Removes the first element and returns it, as fast as pop. Errors: IndexError."""
-        return self._add(requests.list_pop_left(self._t))
+        return self._add(list_requests.list_pop_left(self._t))
 
     def put(self, value: V, *, delay: Duration = 0) -> Result[None]:
         """Adds value at the end, after delay: seconds or a timedelta.
@@ -252,11 +252,11 @@ class ListMethods(Adding, Generic[V]):
         Until then only delayed() counts it. Errors: ValueError if delay is below 0 or above 100
         years; TypeError if it is another type.
         """
-        return self._add(requests.list_put(self._t, value, delay))
+        return self._add(list_requests.list_put(self._t, value, delay))
 
     def take(
-        self, lease: Duration = requests.DEFAULT_LEASE, wait: Optional[Duration] = 10
-    ) -> Result[Optional[requests.QueueItem[V]]]:
+        self, lease: Duration = list_requests.DEFAULT_LEASE, wait: Optional[Duration] = 10
+    ) -> Result[Optional[list_requests.QueueItem[V]]]:
         """Takes the first element out of the list, for the time lease; None if the wait ends.
 
         It waits for an element for as long as wait: seconds or a timedelta; None: for ever. The
@@ -264,59 +264,59 @@ class ListMethods(Adding, Generic[V]):
         leased() counts it; no other method sees it, clear neither. When the lease ends, the item
         returns to the front. Errors: ValueError, TypeError.
         """
-        return self._add(requests.list_take(self._t, lease, wait))
+        return self._add(list_requests.list_take(self._t, lease, wait))
 
-    def ack(self, item: requests.Receipt) -> Result[None]:
+    def ack(self, item: list_requests.Receipt) -> Result[None]:
         """Removes an item that was taken; item may be its receipt.
 
         Errors: LeaseExpired if it is not leased under this receipt any more.
         """
-        return self._add(requests.list_ack(self._t, item))
+        return self._add(list_requests.list_ack(self._t, item))
 
-    def nack(self, item: requests.Receipt, *, delay: Duration = 0) -> Result[None]:
+    def nack(self, item: list_requests.Receipt, *, delay: Duration = 0) -> Result[None]:
         """Gives an item that was taken back to the front, or to the end after delay.
 
         Errors: those of ack, and of put.
         """
-        return self._add(requests.list_nack(self._t, item, delay))
+        return self._add(list_requests.list_nack(self._t, item, delay))
 
-    def extend_lease(self, item: requests.Receipt, lease: Duration = requests.DEFAULT_LEASE) -> Result[None]:
+    def extend_lease(self, item: list_requests.Receipt, lease: Duration = list_requests.DEFAULT_LEASE) -> Result[None]:
         """Makes the lease of an item that was taken last for the time lease from now on.
 
         Errors: those of ack; ValueError, TypeError.
         """
-        return self._add(requests.list_extend_lease(self._t, item, lease))
+        return self._add(list_requests.list_extend_lease(self._t, item, lease))
 
     def leased(self) -> Result[int]:
         """Returns the number of items that are taken and leased."""
-        return self._add(requests.list_held(self._t, 0))
+        return self._add(list_requests.list_held(self._t, 0))
 
     def delayed(self) -> Result[int]:
         """Returns the number of items whose delay is not over."""
-        return self._add(requests.list_held(self._t, 1))
+        return self._add(list_requests.list_held(self._t, 1))
 
     def remove(self, value: V) -> Result[None]:
         """Removes the first element that equals value. Errors: ValueError if none does."""
-        return self._add(requests.list_remove(self._t, value))
+        return self._add(list_requests.list_remove(self._t, value))
 
     def clear(self) -> Result[None]:
         """Removes all elements."""
-        return self._add(requests.list_clear(self._t))
+        return self._add(list_requests.list_clear(self._t))
 
     def count(self, value: Any) -> Result[int]:
         """Returns the number of elements that equal value."""
-        return self._add(requests.list_count(self._t, value))
+        return self._add(list_requests.list_count(self._t, value))
 
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize) -> Result[int]:
         """Returns the index of the first element that equals value.
 
         Errors: ValueError if none does.
         """
-        return self._add(requests.list_index(self._t, value, start, stop))
+        return self._add(list_requests.list_index(self._t, value, start, stop))
 
     def reverse(self) -> Result[None]:
         """Reverses the list."""
-        return self._add(requests.list_reverse(self._t))
+        return self._add(list_requests.list_reverse(self._t))
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> Result[None]:
         """Sorts the list in the server; the sort is stable. On an error the list is unchanged.
@@ -325,8 +325,8 @@ class ListMethods(Adding, Generic[V]):
         operator.itemgetter), negation, len, lower, str and tuples of these. Errors: TypeError for
         any other key, and for elements that cannot be compared.
         """
-        return self._add(requests.list_sort(self._t, key, reverse))
+        return self._add(list_requests.list_sort(self._t, key, reverse))
 
     def copy(self) -> Result[List[V]]:
         """Returns the content as a list, as of one moment."""
-        return self._add(requests.list_all(self._t))
+        return self._add(list_requests.list_all(self._t))

@@ -8,8 +8,9 @@ from .cyberdict import CyberDict
 from .cyberlist import CyberList
 from .expiry import Duration
 from .frames import Reply
+from .list_requests import DEFAULT_LEASE, QueueItem
 from .methods_pipeline import DictMethods, ListMethods
-from .requests import DEFAULT_LEASE, QueueItem, Request
+from .requests import Request
 from .result import BasePipeline, Result, set_replies, values_or_errors
 from .table import preparation
 

@@ -14,7 +14,8 @@ from .expiry import DictOptions, Duration, ListOptions, Policy
 from .frames import Reply
 from .lock import Lock
 from .pipeline import Pipeline
-from .requests import MISSING, Missing, Request, StreamRequest, Table, WaitingRequest
+from .replies import MISSING, Missing
+from .requests import Request, StreamRequest, Table, WaitingRequest
 from .subscription import Subscription
 from .table import as_dict
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Deque, Iterable, Iterator, List, Optional, Tup
 
 from . import lock_requests
 from .affinity import PROCESS
-from .background import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Call, Link, deadline_of
+from .calls import Call, Link
 from .clock import MONOTONIC
 from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
 from .expiry import Duration, wait_milliseconds
@@ -20,6 +20,7 @@ from .frames import CANCELED, KEY_ERROR, VALUE_ERROR, Reply, milliseconds_of
 from .leases import NEVER
 from .lock_requests import UNKNOWN, Message, Messages
 from .requests import WaitingRequest
+from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, deadline_of
 
 if TYPE_CHECKING:
     from .proxy import Proxy

@@ -297,8 +297,8 @@ func (l *lines) wakeAll(key []byte) {
 	}
 }
 
-// release returns what wakes the next one of the requests that wakeAll wakes. nil: there is none, or
-// the next ones are being executed, and will leave. The stripe is locked.
+// release returns what wakes the next one of the requests that wakeAll wakes. nil: there is none,
+// or the next ones are being executed, and will leave. The stripe is locked.
 func (l *line) release() (wake func()) {
 	for range maxReleaseSteps {
 		p := l.released

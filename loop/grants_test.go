@@ -46,6 +46,12 @@ func TestUnsentGrant(t *testing.T) {
 	waiters(t, srv, 1)
 	_ = gone.conn.Close()
 	w.fence(id)
+	within(t, testTimeout, func() error {
+		if n := srv.Info().GrantsReturned; n != 1 {
+			return fmt.Errorf("INFO says that %d grants were given back", n)
+		}
+		return nil
+	})
 }
 
 // TestUnsentGrantAgain: a grant that could not be sent stays if its owner asks for it again before

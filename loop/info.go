@@ -40,9 +40,10 @@ type Info struct {
 	LongRequests     int64            `json:"long_requests"` // in the background
 	// that wait for a time or an event while their connections go on
 	WaitingRequests int64            `json:"waiting_requests"`
-	Waits           map[string]int64 `json:"waits"`      // these by command
-	LocksHeld       int              `json:"locks_held"` // with the leases of computations
-	Messages        pubsub.Figures   `json:"messages"`   // publish and subscribe
+	Waits           map[string]int64 `json:"waits"`           // these by command
+	LocksHeld       int              `json:"locks_held"`      // with the leases of computations
+	GrantsReturned  uint64           `json:"grants_returned"` // their replies could not be sent
+	Messages        pubsub.Figures   `json:"messages"`        // publish and subscribe
 	Tables          int              `json:"tables"`
 	// of these, closed because a panic left them partially changed
 	PoisonedTables int    `json:"poisoned_tables"`
@@ -126,6 +127,7 @@ func (srv *Server) Info() Info {
 		WaitingRequests:    srv.waiting.Load(),
 		Waits:              srv.waiting.byCommand(),
 		LocksHeld:          srv.engine.LocksHeld(),
+		GrantsReturned:     srv.engine.GrantsReturned(),
 		Messages:           srv.engine.Messages(),
 		Tables:             store.Tables,
 		PoisonedTables:     store.Poisoned,

@@ -41,9 +41,10 @@ type grant struct {
 
 // unsent has the acquisitions that no reply has told of, of all connections.
 type unsent struct {
-	n  atomic.Int64 // replies that may tell of them; written under mu
-	mu sync.Mutex
-	by map[string]*acquisition // by gate and owner; guarded by mu
+	n        atomic.Int64  // replies that may tell of them; written under mu
+	returned atomic.Uint64 // grants that were given back
+	mu       sync.Mutex
+	by       map[string]*acquisition // by gate and owner; guarded by mu
 }
 
 // add adds a reply that tells of what an owner was granted under a gate. again: the owner had it
@@ -119,7 +120,9 @@ func (x *Executor) granted(gate []byte, of owner, again bool, giveBack func(x *E
 	}
 	err := c.expect(x.id, a)
 	if err != nil && x.engine.unsent.lost(a) {
-		_ = giveBack(x)
+		if giveBack(x) == nil {
+			x.engine.unsent.returned.Add(1)
+		}
 	}
 	return err
 }
@@ -239,7 +242,10 @@ func (e *Engine) giveBackOne(x *Executor, a *acquisition) {
 		return
 	}
 	x.call.Time = e.now()
-	if err := a.giveBack(x); err != nil {
+	err := a.giveBack(x)
+	if err == nil {
+		e.unsent.returned.Add(1)
+	} else {
 		e.env.Logger.Warn("a grant whose reply was not sent stays until its lease ends", slog.Any("error", err))
 	}
 }

@@ -14,6 +14,8 @@ func writeWaits(out *text, i *loop.Info) {
 		out.sample(float64(i.Waits[command]), label("command", command))
 	}
 	writeGauge(out, "cyberdb_locks_held", "Locks, and leases of computations, that are held.", i.LocksHeld)
+	writeCounter(out, "cyberdb_grants_returned_total",
+		"Locks, leases and items given back because their replies could not be sent.", i.GrantsReturned)
 }
 
 // writeMessages writes the figures of publish and subscribe.

@@ -261,7 +261,7 @@ func linearRounds() int {
 	case testing.Short():
 		return 15
 	}
-	return 40
+	return 20
 }
 
 // someLease returns a time to hold something for, in milliseconds: longest, or one that ends within

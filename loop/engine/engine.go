@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"hash/maphash"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -37,7 +38,8 @@ type Engine struct {
 func New(env Env) *Engine {
 	e := &Engine{
 		env: env, commands: env.Commands, sections: allSections(env.Sections), lines: newLines(),
-		hub: pubsub.NewHub(cmp.Or(env.MessageBytes, defaultMessageBytes)),
+		unsent: unsent{seed: maphash.MakeSeed()},
+		hub:    pubsub.NewHub(cmp.Or(env.MessageBytes, defaultMessageBytes)),
 	}
 	if e.commands == nil {
 		e.commands = &protocol

@@ -19,8 +19,14 @@ func (l *lines) enter(key []byte) bool {
 	s := l.stripe(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.make(key)
-	if at.held {
+	at := s.find(key)
+	switch {
+	case at == nil && len(s.lone) == 0:
+		s.lone = append(s.lone, key...)
+		return true
+	case at == nil && !bytes.Equal(s.lone, key):
+		at = s.make(key)
+	case at == nil || at.held:
 		return false
 	}
 	at.held = true
@@ -31,6 +37,11 @@ func (l *lines) enter(key []byte) bool {
 func (l *lines) exit(key []byte) {
 	s := l.stripe(key)
 	s.mu.Lock()
+	if bytes.Equal(s.lone, key) {
+		s.lone = s.lone[:0]
+		s.mu.Unlock()
+		return
+	}
 	at := s.find(key)
 	at.held = false
 	all := at.outside
@@ -68,6 +79,9 @@ func (l *lines) await(key []byte, wake func()) (cancel func(), shut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.find(key)
+	if at == nil && bytes.Equal(s.lone, key) {
+		at = s.make(key)
+	}
 	if at == nil || !at.held {
 		return func() {}, false
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"hash/maphash"
 	"sync"
 )
@@ -22,6 +23,9 @@ type lineStripe struct {
 	mu     sync.Mutex
 	lines  map[string]*line    // guarded by mu
 	owners map[standing]*place // of the owners that stand in the lines; guarded by mu
+	// lone is the key of a gate that is held and has no line, as most have none; empty: there is no
+	// such gate. Guarded by mu.
+	lone []byte
 }
 
 // standing is an owner in a line. It stands there once.
@@ -85,6 +89,9 @@ func (s *lineStripe) make(key []byte) *line {
 		s.lines = make(map[string]*line)
 	}
 	l := &line{stripe: s, key: string(key)}
+	if bytes.Equal(s.lone, key) {
+		l.held, s.lone = true, s.lone[:0]
+	}
 	s.lines[l.key] = l
 	return l
 }

@@ -74,19 +74,24 @@ func (x *Executor) pop(i int64, wait [][]byte) (err error) {
 	if err != nil {
 		return err
 	}
-	return x.takeInLine(left, func() error {
+	return x.takeInLine(x.hasTurn(left), left, func() error {
 		x.body, err = x.Table.List().Pop(&x.call, x.body, i)
 		return err
 	})
 }
 
-// takeInLine calls take when it is the request's turn in the line of its list. While take returns
-// shardmap.ErrPopEmpty, and others are before it, the request waits; when the wait is over,
-// takeInLine returns ErrPopEmpty.
-func (x *Executor) takeInLine(left timeLimit, take func() error) error {
+// hasTurn reports whether it is the request's turn in the line of its list: nothing is before it,
+// or it does not wait.
+func (x *Executor) hasTurn(left timeLimit) bool {
 	x.lineKey = append(append(x.lineKey[:0], listLine), x.TableName...)
+	return left.over() && x.place() == nil || x.isNext(x.lineKey)
+}
+
+// takeInLine calls take if it is the request's turn. While take returns shardmap.ErrPopEmpty, and
+// others are before it, the request waits; when the wait is over, takeInLine returns ErrPopEmpty.
+func (x *Executor) takeInLine(turn bool, left timeLimit, take func() error) error {
 	err := shardmap.ErrPopEmpty
-	if left.over() && x.place() == nil || x.isNext(x.lineKey) {
+	if turn {
 		err = take()
 	}
 	if left.over() || !errors.Is(err, shardmap.ErrPopEmpty) {

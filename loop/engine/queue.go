@@ -43,14 +43,17 @@ func listTake(x *Executor) error {
 		return x.waitOutside(x.entryKey)
 	}
 	defer x.exit(x.entryKey)
-	list, there, at := x.Table.List(), false, len(x.body)
-	if x.body, there, err = list.Claimed(&x.call, x.body, claim); err != nil {
-		return err
+	list, turn, at := x.Table.List(), x.hasTurn(left), len(x.body)
+	there := false
+	if !turn {
+		if x.body, there, err = list.Claimed(&x.call, x.body, claim); err != nil {
+			return err
+		}
+		if there {
+			return x.taken(claim, x.body[at:], true)
+		}
 	}
-	if there {
-		return x.taken(claim, x.body[at:], true)
-	}
-	err = x.takeInLine(left, func() error {
+	err = x.takeInLine(turn, left, func() error {
 		x.body, there, err = list.Take(&x.call, x.body, claim, lease)
 		if err == nil && !there {
 			err = shardmap.ErrPopEmpty
@@ -64,7 +67,7 @@ func listTake(x *Executor) error {
 	case err != nil:
 		return err
 	}
-	return x.taken(claim, x.body[at:], false)
+	return x.taken(claim, x.body[at:], x.call.Version == 0)
 }
 
 // claimGate begins the key of the gate that a TAKE holds: so it is executed either before an item

@@ -1,9 +1,9 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,11 +25,14 @@ const (
 
 // acquisition is what an owner was granted, until a reply has told of it.
 type acquisition struct {
-	key      string // in unsent.by
-	gate     []byte // key of the gate that is held while it is granted, asked for and given back
+	key      string // that of the gate that is held while it is granted, and the owner
+	gate     int    // bytes of the gate's key
+	hash     uint64 // of key
 	giveBack func(x *Executor) error
-	replies  int  // that may tell of it yet; guarded by unsent.mu
-	over     bool // a reply was sent, or the owner was granted the same anew; guarded by unsent.mu
+	replies  int          // that may tell of it yet; guarded by unsent.mu
+	over     bool         // a reply was sent, or the owner was granted the same anew; guarded by unsent.mu
+	first    grant        // the first of the replies
+	same     *acquisition // the next one with this hash, in unsent.by; guarded by unsent.mu
 }
 
 // grant is a reply that tells of an acquisition, and may not have been sent.
@@ -41,35 +44,43 @@ type grant struct {
 
 // unsent has the acquisitions that no reply has told of, of all connections.
 type unsent struct {
+	seed     maphash.Seed  // constant
 	n        atomic.Int64  // replies that may tell of them; written under mu
 	returned atomic.Uint64 // grants that were given back
 	mu       sync.Mutex
-	by       map[string]*acquisition // by gate and owner; guarded by mu
+	by       map[uint64]*acquisition // by acquisition.hash, those with the same in a list; guarded by mu
 }
 
 // add adds a reply that tells of what an owner was granted under a gate. again: the owner had it
 // already; then add returns nil if it knows that.
-func (u *unsent) add(gate []byte, of owner, again bool, giveBack func(x *Executor) error) *acquisition {
-	key := string(gate) + string(of[:])
+func (u *unsent) add(gate []byte, of owner, again bool, giveBack func(x *Executor) error) *grant {
+	var buffer [64]byte
+	key := append(append(buffer[:0], gate...), of[:]...)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	a := u.by[key]
-	switch {
-	case again && a == nil:
-		return nil
-	case !again:
-		if a != nil {
-			a.over = true
-		}
-		if u.by == nil {
-			u.by = make(map[string]*acquisition)
-		}
-		a = &acquisition{key: key, gate: bytes.Clone(gate), giveBack: giveBack}
-		u.by[key] = a
+	hash := maphash.Bytes(u.seed, key)
+	a := u.by[hash]
+	for a != nil && a.key != string(key) {
+		a = a.same
 	}
-	a.replies++
+	if again && a == nil {
+		return nil
+	}
 	u.n.Add(1)
-	return a
+	if again {
+		a.replies++
+		return &grant{of: a}
+	}
+	if a != nil {
+		u.close(a)
+	}
+	if u.by == nil {
+		u.by = make(map[uint64]*acquisition)
+	}
+	a = &acquisition{key: string(key), gate: len(gate), hash: hash, giveBack: giveBack, replies: 1, same: u.by[hash]}
+	a.first.of = a
+	u.by[hash] = a
+	return &a.first
 }
 
 // sent notes that a reply was sent: the owner knows what it was granted.
@@ -100,9 +111,21 @@ func (u *unsent) take(a *acquisition) {
 
 // close ends an acquisition. u.mu is locked.
 func (u *unsent) close(a *acquisition) {
+	if a.over {
+		return
+	}
 	a.over = true
-	if u.by[a.key] == a {
-		delete(u.by, a.key)
+	at := u.by[a.hash]
+	switch {
+	case at != a:
+		for at.same != a {
+			at = at.same
+		}
+		at.same = a.same
+	case a.same != nil:
+		u.by[a.hash] = a.same
+	default:
+		delete(u.by, a.hash)
 	}
 }
 
@@ -114,12 +137,12 @@ func (x *Executor) granted(gate []byte, of owner, again bool, giveBack func(x *E
 	if c == nil {
 		return nil
 	}
-	a := x.engine.unsent.add(gate, of, again, giveBack)
-	if a == nil {
+	g := x.engine.unsent.add(gate, of, again, giveBack)
+	if g == nil {
 		return nil
 	}
-	err := c.expect(x.id, a)
-	if err != nil && x.engine.unsent.lost(a) {
+	err := c.expect(x.id, g)
+	if err != nil && x.engine.unsent.lost(g.of) {
 		if giveBack(x) == nil {
 			x.engine.unsent.returned.Add(1)
 		}
@@ -127,8 +150,8 @@ func (x *Executor) granted(gate []byte, of owner, again bool, giveBack func(x *E
 	return err
 }
 
-// expect notes that the reply to a request tells of an acquisition.
-func (c *Client) expect(request uint32, a *acquisition) error {
+// expect notes that the reply to a request, g, tells of an acquisition.
+func (c *Client) expect(request uint32, g *grant) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -144,7 +167,8 @@ func (c *Client) expect(request uint32, a *acquisition) error {
 	if c.unwritten == nil {
 		c.unwritten = make(map[uint32]*grant)
 	}
-	c.unwritten[request] = &grant{of: a, next: c.unwritten[request]}
+	g.next = c.unwritten[request]
+	c.unwritten[request] = g
 	c.grants++
 	c.granted.Store(true)
 	return nil
@@ -232,12 +256,13 @@ func (e *Engine) giveBack(all []*acquisition) {
 }
 
 func (e *Engine) giveBackOne(x *Executor, a *acquisition) {
-	for !e.lines.enter(a.gate) {
+	gate := []byte(a.key[:a.gate])
+	for !e.lines.enter(gate) {
 		open := make(chan struct{})
-		e.lines.whenOpen(a.gate)(func() { close(open) })
+		e.lines.whenOpen(gate)(func() { close(open) })
 		<-open
 	}
-	defer e.lines.exit(a.gate)
+	defer e.lines.exit(gate)
 	if !e.unsent.lost(a) || e.env.Admission.Change() != nil {
 		return
 	}

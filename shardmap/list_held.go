@@ -41,6 +41,7 @@ type queue struct {
 
 	held   rope.Rope // two elements for each held item, its head and its value; receipts ascend
 	leased int       // of the held items; the others are delayed
+	most   int       // how many it has held since it held nothing and freed their memory
 	// counts says how often the first elements of the list were delivered. Those after them were
 	// not.
 	counts rope.Rope
@@ -131,6 +132,7 @@ func (q *queue) expect(h *HeldItem) {
 		q.due = btree.NewBTreeGOptions(dueBefore, btree.Options{NoLocks: true})
 	}
 	q.due.Set(heldDue{at: h.Due, receipt: h.Receipt})
+	q.most = max(q.most, q.due.Len())
 	if h.Delayed {
 		return
 	}
@@ -143,20 +145,26 @@ func (q *queue) expect(h *HeldItem) {
 
 // release removes held item i, whose value is a view that ends with it.
 func (q *queue) release(h *HeldItem, i int) {
-	q.held.Delete(2*i + 1)
-	q.held.Delete(2 * i)
+	q.held.DeleteFew(2*i, 2*i+2, keptHeldBytes)
 	if !h.Delayed {
 		q.leased--
 		if key := claimKey(h.Claim); q.claims[key] == h.Receipt {
 			delete(q.claims, key)
 		}
 	}
-	if q.held.Len() == 0 {
-		q.due, q.claims = nil, nil // they keep their memory else
+	if q.held.Len() == 0 && q.most > keptHeld {
+		q.due, q.claims, q.most = nil, nil, 0 // they keep their memory else
 		return
 	}
 	q.due.Delete(heldDue{at: h.Due, receipt: h.Receipt})
 }
+
+// A queue that is in use keeps some memory while it holds nothing, because it will hold items again
+// at once.
+const (
+	keptHeld      = 64      // items whose due times and claims it has room for
+	keptHeldBytes = 2 << 10 // of the rope
+)
 
 // claimKey is what finds a claim: it is random, so a few bytes of it are enough. The item itself
 // has the whole claim.

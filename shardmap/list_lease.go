@@ -168,9 +168,9 @@ func (l *List) Nack(c *Call, receipt uint64, delay int64) error {
 	if err != nil {
 		return err
 	}
-	h, i, _ := l.queue.find(receipt)
+	h, i, ok := l.leased(receipt, c.Replay)
 	switch {
-	case !l.leased(receipt, c.Replay):
+	case !ok:
 		err = ErrLease
 	case to != nil && l.dies(c, receipt, delay):
 		c.returned = append(c.returned[:0], Returned{h.Receipt, h.Due})
@@ -201,11 +201,11 @@ func (l *List) nack(c *Call, h HeldItem, i int, delay int64) {
 // dies reports whether the item that is leased by a receipt becomes a dead letter when it is given
 // back. A request that is replayed was logged because it did not. The caller holds mu.
 func (l *List) dies(c *Call, receipt uint64, delay int64) bool {
-	if c.Replay || delay == NackUncounted || !l.leased(receipt, false) {
+	if c.Replay || delay == NackUncounted {
 		return false
 	}
-	h, _, _ := l.queue.find(receipt)
-	return l.queue.options.exhausted(&h)
+	h, _, ok := l.leased(receipt, false)
+	return ok && l.queue.options.exhausted(&h)
 }
 
 // delayHeld makes a delayed item of leased item i. The change has begun.
@@ -240,19 +240,19 @@ func (l *List) lockLeased(c *Call, receipt uint64) (h HeldItem, i int, err error
 	if err := l.lockToWrite(c); err != nil {
 		return h, 0, err
 	}
-	if !l.leased(receipt, c.Replay) {
+	h, i, ok := l.leased(receipt, c.Replay)
+	if !ok {
 		c.unlock()
 		return h, 0, ErrLease
 	}
-	h, i, _ = l.queue.find(receipt)
 	return h, i, nil
 }
 
-// leased reports whether an item is leased by a receipt. An item whose lease has ended is not, even
-// if Sweep has not returned it yet; in a replay it is. The caller holds mu.
-func (l *List) leased(receipt uint64, replay bool) bool {
-	h, _, ok := l.queue.find(receipt)
-	return ok && !h.Delayed && (replay || h.Due > l.store.now.Load())
+// leased returns the item that is leased by a receipt, and its number. An item whose lease has
+// ended is not, even if Sweep has not returned it yet; in a replay it is. The caller holds mu.
+func (l *List) leased(receipt uint64, replay bool) (h HeldItem, i int, ok bool) {
+	h, i, ok = l.queue.find(receipt)
+	return h, i, ok && !h.Delayed && (replay || h.Due > l.store.now.Load())
 }
 
 // Held returns how many items the list holds.

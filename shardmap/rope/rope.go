@@ -227,15 +227,35 @@ func (r *Rope) Delete(i int) {
 	head, mid := r.head.len(), r.mid.len()
 	switch {
 	case i < head:
-		r.head = r.owner.own(r.head)
-		r.head.remove(i, i+1)
-		r.head.shrink(4)
+		r.head = r.owner.removeFew(r.head, i, i+1)
 	case i < head+mid:
 		r.mid = r.owner.remove(r.mid, i-head)
 	default:
+		r.tail = r.owner.removeFew(r.tail, i-head-mid, i-head-mid+1)
+	}
+}
+
+// removeFew removes elements i to j of one of the leaves outside the tree.
+func (o *owner) removeFew(leaf *node, i, j int) *node {
+	leaf = o.own(leaf)
+	leaf.remove(i, j)
+	leaf.shrink(4)
+	return leaf
+}
+
+// DeleteFew is DeleteRange for a few elements. An end of the rope keeps a buffer of at most kept
+// bytes, although its elements fill little of it.
+func (r *Rope) DeleteFew(i, j, kept int) {
+	head, at := r.head.len(), r.head.len()+r.mid.len()
+	switch {
+	case j <= head && i < j && cap(r.head.buf) <= kept:
+		r.head = r.owner.own(r.head)
+		r.head.remove(i, j)
+	case i >= at && i < j && cap(r.tail.buf) <= kept:
 		r.tail = r.owner.own(r.tail)
-		r.tail.remove(i-head-mid, i-head-mid+1)
-		r.tail.shrink(4)
+		r.tail.remove(i-at, j-at)
+	default:
+		r.DeleteRange(i, j)
 	}
 }
 
@@ -267,8 +287,14 @@ func (r *Rope) InsertPacked(i int, packed []byte, n int) {
 // DeleteRange removes elements i to j.
 func (r *Rope) DeleteRange(i, j int) {
 	switch {
+	case i == j:
 	case i == 0 && j == r.Len():
 		r.Clear()
+	case j <= r.head.len():
+		r.head = r.owner.removeFew(r.head, i, j)
+	case i >= r.head.len()+r.mid.len():
+		i, j = i-r.head.len()-r.mid.len(), j-r.head.len()-r.mid.len()
+		r.tail = r.owner.removeFew(r.tail, i, j)
 	case j-i <= fewElements:
 		for ; j > i; j-- {
 			r.Delete(i)

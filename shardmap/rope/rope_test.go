@@ -82,7 +82,7 @@ func (p *pair) step(r *rand.Rand, s shape) {
 	}
 	given, packed := slices.Clone(e), bytes.Join(many, nil)
 	owned := r.IntN(4) == 0
-	op := r.IntN(13)
+	op := r.IntN(14)
 	if n == 0 && op >= 5 {
 		op %= 5
 	}
@@ -124,6 +124,11 @@ func (p *pair) step(r *rand.Rand, s shape) {
 			p.rope.AppendRoot(p.rope.Freeze())
 			p.model = append(p.model, p.model...)
 		}
+	case 13: // mostly at the front, as leases end
+		i := min(n, r.IntN(3), r.IntN(n+1))
+		j := min(n, i+r.IntN(3))
+		p.rope.DeleteFew(i, j, r.IntN(LeafBytes))
+		p.model = slices.Delete(p.model, i, j)
 	default:
 		i := []int{0, n - 1, r.IntN(n), r.IntN(n)}[op-8]
 		for range min(r.IntN(4), n-i) {

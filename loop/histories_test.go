@@ -56,7 +56,7 @@ func TestHistories(t *testing.T) {
 		}
 	}
 	t.Logf("%+v were removed by the server", h.removed)
-	if r := h.removed; r.Expired == 0 || r.Evicted == 0 { // few histories are long enough for idle time
+	if r := h.removed; r.Expired == 0 || n >= 100 && r.Evicted == 0 { // few histories are long enough for idle time
 		t.Error("nothing expired or was evicted")
 	}
 	t.Logf("queues: %+v", h.queues)

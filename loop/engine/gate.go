@@ -3,8 +3,8 @@ package engine
 import (
 	"bytes"
 	"math"
+	"runtime"
 	"slices"
-	"time"
 )
 
 // A line has a gate, which a request holds while it is executed: the requests that grant a lock,
@@ -60,13 +60,13 @@ func (l *lines) exit(key []byte) {
 // wokenAtOnce is how many requests that wait for a gate are woken at once.
 const wokenAtOnce = 1024
 
-// wakeOutside wakes requests that have waited for a gate, some in each millisecond, so that the
-// event loops execute them meanwhile.
+// wakeOutside wakes requests that have waited for a gate. It lets others run now and then, so that
+// the event loops execute them meanwhile.
 func wakeOutside(all map[*outside]struct{}) {
 	n := 0
 	for o := range all {
 		if n++; n%wokenAtOnce == 0 {
-			time.Sleep(time.Millisecond)
+			runtime.Gosched()
 		}
 		o.wake()
 	}

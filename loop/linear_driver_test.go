@@ -119,6 +119,16 @@ type noter struct {
 	ops    []porcupine.Operation
 }
 
+// connect dials again if the login takes longer than the server allows: the machine may be busy.
+func (c *noter) connect() (w *wire, err error) {
+	for range 5 {
+		if w, err = c.dial(); err == nil {
+			break
+		}
+	}
+	return w, err
+}
+
 func (c *noter) now() int64 { return int64(time.Since(c.start)) }
 
 // ask sends a request, whose outcome read takes from the reply. known: there was a reply.
@@ -126,7 +136,7 @@ func (c *noter) ask(
 	in timedInput, req *codec.Request, read func(codec.Reply) (linearOutput, error),
 ) (out linearOutput, known bool, err error) {
 	if c.wire == nil {
-		if c.wire, err = c.dial(); err != nil {
+		if c.wire, err = c.connect(); err != nil {
 			return out, false, err
 		}
 	}

@@ -38,6 +38,17 @@ func (k *killedServer) dial() (*wire, error) {
 	return k.server.tryDial()
 }
 
+// ok makes a request that must succeed.
+func (k *killedServer) ok(op codec.Opcode, args ...any) {
+	k.Helper()
+	w, err := (&noter{course: &course{dial: k.dial}}).connect()
+	if err != nil {
+		k.Fatal(err)
+	}
+	defer func() { _ = w.conn.Close() }()
+	w.ok(op, args...)
+}
+
 // kill kills the server and starts it again. It returns when it was killed.
 func (k *killedServer) kill() time.Time {
 	k.mu.Lock()
@@ -84,7 +95,7 @@ func killHistories(t *testing.T, fault string, kills int) (wrong []porcupine.Ope
 	seed := conformance.Seed(t)
 	k := &killedServer{T: t, file: filepath.Join(t.TempDir(), "data.cdb"), fault: fault}
 	k.start()
-	k.server.dial().ok(codec.OpCreateDict, "d", false)
+	k.ok(codec.OpCreateDict, "d", false)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var v verdicts
 	for round := range kills {
@@ -96,7 +107,7 @@ func killHistories(t *testing.T, fault string, kills int) (wrong []porcupine.Ope
 			if i%2 == 0 {
 				running.Go(func() { histories[i] = append(lockHistory(h, name), h.lockAfter(name)...) })
 			} else {
-				k.server.dial().ok(codec.OpCreateList, name, false)
+				k.ok(codec.OpCreateList, name, false)
 				running.Go(func() { histories[i] = queueHistory(h, name) })
 			}
 		}

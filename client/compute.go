@@ -74,7 +74,11 @@ func (d *Dict[K, V]) GetOrCompute(
 		return got.value, nil
 	}
 	c.fence = got.fence
-	c.start(asked)
+	granted := asked
+	if c.isOld(asked) { // it is renewed at once, and counts from the reply until then
+		granted = time.Now()
+	}
+	c.start(asked, granted)
 	defer c.giveBack()
 	if v, err = compute(ctx); err != nil {
 		return v, err

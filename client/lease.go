@@ -56,25 +56,26 @@ var (
 	errMaxHold    = errors.New("it was held for the longest time allowed")
 )
 
-// start begins to watch and renew the lease, which was asked for at a time and has just been given.
-// If it was given at once, its time counts from the request, so that it never ends later here than
-// on the server. If the request had to wait, it counts from the reply until the first renewal.
-func (l *lease) start(asked time.Time) {
+// start begins to watch and renew the lease, which was asked for at a time. Until the first renewal
+// it counts from granted: a time before the server granted it, so that it never ends later here
+// than there.
+func (l *lease) start(asked, granted time.Time) {
 	now := time.Now()
 	l.lost, l.setLost = context.WithCancelCause(context.Background())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.renewAt = asked.Add(l.ttl / renewalsPerLease)
-	if l.renewAt.Before(now) {
-		asked = now
-	}
-	l.until = asked.Add(l.ttl)
+	l.until = granted.Add(l.ttl)
 	if l.maxHold > 0 {
-		l.end = asked.Add(l.maxHold)
+		l.end = granted.Add(l.maxHold)
 	}
 	l.timer = time.AfterFunc(l.nextLocked(now), l.tick)
 	l.unwatch = context.AfterFunc(l.client.ctx, func() { l.lose(ErrClosed) })
 }
+
+// isOld reports whether the answer to a request for the lease has taken so long that much of the
+// lease may have passed: the server may have granted it at any time since.
+func (l *lease) isOld(asked time.Time) bool { return time.Since(asked) > l.ttl/renewalsPerLease }
 
 // nextLocked returns the time until tick has something to do.
 func (l *lease) nextLocked(now time.Time) time.Duration {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/codec/govalue"
 )
 
 // fakeServer is a connection that is never written. A test answers what is sent on it.
@@ -58,7 +59,7 @@ func (s *fakeServer) hold(o LockOptions) *Lock {
 	o, _ = o.withDefaults()
 	l := &Lock{lease: lease{client: s.client, ttl: o.TTL, maxHold: o.MaxHold, hard: o.NoRenew}, name: "L"}
 	l.renew = l.renewal
-	l.start(time.Now())
+	l.start(time.Now(), time.Now())
 	return l
 }
 
@@ -246,10 +247,55 @@ func TestLeaseThatWasWaitedFor(t *testing.T) {
 		l.renew = l.renewal
 		asked := time.Now()
 		time.Sleep(time.Minute)
-		l.start(asked)
+		l.start(asked, time.Now())
 		synctest.Wait()
 		if sent := s.take(); len(sent) != 1 || isLost(l) {
 			t.Errorf("%d renewals; lost: %v", len(sent), isLost(l))
+		}
+	})
+}
+
+// TestGrantThatComesLate: a caller that has waited long for a hard lease believes in what is left of
+// it, and asks again if it has ended.
+func TestGrantThatComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeServer(t)
+		defer s.client.Close()
+		var l *Lock
+		done := make(chan error, 1)
+		go func() {
+			var err error
+			l, err = s.client.Lock(t.Context(), "L", LockOptions{NoRenew: true, TTL: 30 * time.Second})
+			done <- err
+		}()
+		answer := func(op codec.Opcode, after time.Duration, reply ...any) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			sent := s.take()
+			if len(sent) != 1 || sent[0].op != op {
+				t.Fatalf("the client has sent %d requests, want one %v", len(sent), op)
+			}
+			for _, v := range reply {
+				sent[0].reply, _ = govalue.Append(sent[0].reply, v)
+			}
+			s.complete(sent[0])
+			synctest.Wait()
+		}
+		answer(codec.OpLock, time.Minute, 7)
+		answer(codec.OpLockHolders, time.Second, [][]uint64{{8, 29_000}}, 0) // another owner has it
+		answer(codec.OpLock, time.Minute, 9)
+		answer(codec.OpLockHolders, time.Second, [][]uint64{{9, 12_000}}, 0)
+		if err := <-done; err != nil || l.Fence() != 9 {
+			t.Fatal(l, err)
+		}
+		time.Sleep(11*time.Second - 1) // the holders were asked for a second before
+		if isLost(l) {
+			t.Error("lost before the lease has ended")
+		}
+		time.Sleep(time.Nanosecond)
+		if !isLost(l) {
+			t.Error("the lease has ended and is not lost")
 		}
 	})
 }

@@ -48,8 +48,8 @@ func (o LockOptions) withDefaults() (LockOptions, error) {
 // because it was not renewed in time: the process ended or was paused, the server could not be
 // reached. Lost tells the holder by the local monotonic clock, which counts the lease from before
 // the request that took or renewed it, so it does not believe longer than the server that it holds
-// the lock, with one exception: the lease of a lock that was waited for and is not yet renewed
-// counts from the reply.
+// the lock. After a wait of more than a third of TTL, the client asks the server what is left of
+// the lease; if it has ended, Lock waits for the lock again.
 //
 // That is no protection for a process that is paused (by the scheduler, a debugger, a suspended
 // machine): between two instructions any time may pass, and it may act before it learns that
@@ -121,29 +121,65 @@ func checkLockName(name string) error {
 }
 
 func (c *Client) lock(ctx context.Context, name string, o *LockOptions) (*Lock, error) {
-	l := &Lock{
-		lease: lease{client: c, ttl: o.TTL, maxHold: o.MaxHold, hard: o.NoRenew},
-		name:  name,
-		owner: newOwner(),
+	for began := time.Now(); ; {
+		l := &Lock{
+			lease: lease{client: c, ttl: o.TTL, maxHold: o.MaxHold, hard: o.NoRenew},
+			name:  name,
+			owner: newOwner(),
+		}
+		l.renew = l.renewal
+		asked := time.Now()
+		fence, err := ask(
+			ctx,
+			left(o.Wait, began),
+			ifLost,
+			func(wait time.Duration) *call { return l.request(wait, o.N) },
+			func(q *call) (*uint64, error) { return govalue.UnmarshalOf[*uint64](q.reply) },
+		)
+		switch {
+		case err != nil:
+			return nil, err
+		case fence == nil:
+			return nil, &Error{Op: codec.OpLock.String(), Err: fmt.Errorf("%w: %q", ErrLockHeld, name)}
+		}
+		l.fence = *fence
+		granted, lasts, err := l.confirm(ctx, asked)
+		switch {
+		case err != nil:
+			return nil, err
+		case lasts:
+			l.start(asked, granted)
+			return l, nil
+		case left(o.Wait, began) == 0:
+			return nil, &Error{
+				Op:  codec.OpLock.String(),
+				Err: fmt.Errorf("%w: %q: it was granted, and lost before the reply was read", ErrLockHeld, name),
+			}
+		}
 	}
-	l.renew = l.renewal
-	asked := time.Now()
-	fence, err := ask(
-		ctx,
-		o.Wait,
-		ifLost,
-		func(wait time.Duration) *call { return l.request(wait, o.N) },
-		func(q *call) (*uint64, error) { return govalue.UnmarshalOf[*uint64](q.reply) },
-	)
-	switch {
-	case err != nil:
-		return nil, err
-	case fence == nil:
-		return nil, &Error{Op: codec.OpLock.String(), Err: fmt.Errorf("%w: %q", ErrLockHeld, name)}
+}
+
+// confirm returns when the lock was granted, or a time before that. If the reply has taken long,
+// perhaps because this process was stopped meanwhile, confirm asks the server whether the lease
+// lasts, and how long. After an error it releases the lock.
+func (l *Lock) confirm(ctx context.Context, asked time.Time) (granted time.Time, lasts bool, err error) {
+	if !l.isOld(asked) {
+		return asked, true, nil
 	}
-	l.fence = *fence
-	l.start(asked)
-	return l, nil
+	asked = time.Now()
+	holders, _, err := l.client.LockHolders(ctx, l.name)
+	if err != nil {
+		if q := l.begin(codec.OpUnlock); q.seal() == nil {
+			_ = l.client.post(q)
+		}
+		return asked, false, err
+	}
+	for _, h := range holders {
+		if h.Fence == l.fence {
+			return asked.Add(h.Left - l.ttl), true, nil
+		}
+	}
+	return asked, false, nil
 }
 
 // request makes the request LOCK. If its reply comes too late for the caller, the lock is released.

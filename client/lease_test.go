@@ -255,8 +255,8 @@ func TestLeaseThatWasWaitedFor(t *testing.T) {
 	})
 }
 
-// TestGrantThatComesLate: a caller that has waited long for a hard lease believes in what is left of
-// it, and asks again if it has ended.
+// TestGrantThatComesLate: a caller that has waited long for a hard lease believes in what is left
+// of it, and asks again if it has ended.
 func TestGrantThatComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeServer(t)

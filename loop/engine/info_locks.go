@@ -59,8 +59,8 @@ func (e *Engine) LocksHeld() int {
 	return table.Len()
 }
 
-// GrantsReturned returns how many locks, leases and items were given back because no reply that told
-// of them could be sent.
+// GrantsReturned returns how many locks, leases and items were given back because no reply that
+// told of them could be sent.
 func (e *Engine) GrantsReturned() uint64 { return e.unsent.returned.Load() }
 
 // infoLocks answers INFO "locks".

@@ -205,7 +205,7 @@ func TestDeadLetters(t *testing.T) {
 }
 
 // TestQueueAfterRestart: leases, delays, deliveries and options go on over a restart, from the
-// journal and from a file, and come with a load, whose receipts are new.
+// journal and from a file.
 func TestQueueAfterRestart(t *testing.T) {
 	t.Parallel()
 	disk := newDisk()

@@ -162,7 +162,8 @@ var questions = []question{
 		note: "lock: take a lock and release it. take: take an item of a queue and acknowledge it (LMOVE and LREM). " +
 			"wake: how long until one that waits has an item that is appended for it.",
 		sections: []string{"waiting"}, layout: layoutThroughput, legend: throughputLegend,
-		chart: "waiting-bars", bars: func(f []figure) []figure { return only(f, "lock", "take") },
+		summary: func(f []figure) []figure { return only(f, "50 goroutines") },
+		chart:   "waiting-bars", bars: func(f []figure) []figure { return only(f, "lock", "take") },
 	},
 	{
 		name:  "python-waiting",
@@ -170,7 +171,8 @@ var questions = []question{
 		note: "lock: acquire and release. job: put an item into a queue, take it and acknowledge it (BLMOVE and " +
 			"LREM). pop: append, then pop with a wait (BLPOP). wake: two callers wake each other.",
 		sections: []string{"python-waiting"}, layout: layoutPython, legend: pythonLegend,
-		chart: "python-waiting-bars", bars: all,
+		summary: func(f []figure) []figure { return only(f, "1 thread", "50 tasks") },
+		chart:   "python-waiting-bars", bars: all,
 	},
 	{
 		name: "legacy", title: "The original CyberDB",

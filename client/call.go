@@ -2,7 +2,6 @@ package client
 
 import (
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,8 +50,6 @@ type call struct {
 	done    chan struct{} // in head: receives when the whole pipeline is complete
 }
 
-var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
-
 // maxPooledBytes: larger buffers are not pooled.
 const maxPooledBytes = 64 << 10
 
@@ -81,7 +78,10 @@ func nameTable(name string) *tableName {
 // begin returns a call whose frame has everything except its arguments. table is nil for requests
 // that are for no table.
 func (c *Client) begin(req codec.Request, table *tableName) *call {
-	q := calls.Get().(*call)
+	q, pooled := c.calls.Get().(*call)
+	if !pooled {
+		q = &call{done: make(chan struct{}, 1)}
+	}
 	q.client, q.op = c, req.Op
 	q.frame, _ = codec.BeginRequest(q.frame[:0], &req)
 	if table != nil {
@@ -103,7 +103,7 @@ func (c *Client) write(op codec.Opcode, table *tableName) *call {
 	return c.begin(codec.Request{Op: op}, table)
 }
 
-// release returns q to the pool; the caller must not use it afterwards. An abandoned call is left
+// release returns q to its client's pool; the caller must not use it afterwards. An abandoned call is left
 // to the garbage collector, because the reader may still use it.
 func (q *call) release() {
 	if q.abandoned {
@@ -116,13 +116,14 @@ func (q *call) release() {
 	if cap(reply) > maxPooledBytes {
 		reply = nil
 	}
+	client := q.client
 	q.client, q.table, q.args, q.err = nil, "", 0, nil
 	q.retry, q.orNone = false, false
 	q.next, q.stream, q.head = nil, nil, nil
 	q.late, q.detached = nil, false
 	q.deadline = time.Time{}
 	q.frame, q.reply, q.lost = frame, reply, nil
-	calls.Put(q)
+	client.calls.Put(q)
 }
 
 // seal completes the frame. It returns an error if the server would not accept the request.

@@ -26,6 +26,7 @@ type Client struct {
 	limits  atomic.Pointer[secure.Limits] // of the newest connection; written by slots, read by callers
 	start   sync.Once
 	running sync.WaitGroup
+	calls   sync.Pool // calls that are released
 
 	mu      sync.Mutex
 	changed chan struct{} // guarded by mu: closed when a connection came up or an attempt failed

@@ -32,8 +32,9 @@ func (x *Executor) logTo(log shardmap.Log) {
 func (x *Executor) LastLSN() uint64 { return x.log.last }
 
 // waitDurable decides whether the reply to a request must wait for the disk. before is the log's
-// last LSN before the request. A DURABLE request that wrote nothing waits for the current clock,
-// because its answer may depend on other clients' writes.
+// last LSN before the request. A reply that tells of an earlier request's change waits for that. A
+// DURABLE request that wrote nothing waits for the current clock, because its answer may depend on
+// other clients' writes.
 func (x *Executor) waitDurable(durable bool, before uint64) {
 	journal := x.engine.env.Journal
 	if !journal.Waits(durable) {
@@ -46,5 +47,7 @@ func (x *Executor) waitDurable(durable bool, before uint64) {
 		if lsn := x.engine.env.Store.Clock(); lsn > journal.Durable() {
 			x.Outcome, x.LSN = AwaitsDisk, lsn
 		}
+	case x.told > journal.Durable():
+		x.Outcome, x.LSN = AwaitsDisk, x.told
 	}
 }

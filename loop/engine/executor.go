@@ -85,6 +85,9 @@ type Executor struct {
 
 	extended bool // its extensions were looked at
 	id       uint32
+	// told is the LSN of a change that the reply tells of, and that an earlier request has made; 0:
+	// there is none
+	told uint64
 
 	// of requests about locks
 	gates    [][]byte             // keys of the gates that the request holds, for its fences
@@ -179,7 +182,7 @@ func (x *Executor) reset(req *codec.Request) *Command {
 	command := &x.engine.commands[req.Op]
 	x.Outcome, x.Status, x.Internal, x.Op, x.Table, x.TableName = Answered, codec.StatusOK, false, req.Op, nil, nil
 	x.Hits, x.Misses, x.opened, x.call.Cost = 0, 0, false, int(command.Base)
-	x.call.Request, x.id, x.shut = req.Payload, req.ID, nil
+	x.call.Request, x.id, x.shut, x.told = req.Payload, req.ID, nil, 0
 	return command
 }
 

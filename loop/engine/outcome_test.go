@@ -247,6 +247,41 @@ func TestAwaitsDisk(t *testing.T) {
 	}
 }
 
+// TestTakenAgainAwaitsDisk: the reply to a TAKE that is repeated waits for the disk as that to the
+// first one does: it tells of a lease that a crash may lose. It does not wait once that is on disk.
+func TestTakenAgainAwaitsDisk(t *testing.T) {
+	t.Parallel()
+	j := &journal{waits: true}
+	var log conformance.Recording
+	d := newDoor(t, func(env *engine.Env) { env.Journal, env.Changes = j, log.NewLog })
+	d.ok(codec.OpCreateList, "l", false, "item")
+	take := d.request(codec.Request{Op: codec.OpListTake}, "l", make([]byte, 16), 60_000, 0)
+	first := d.exec.Execute(nil, take, nil)
+	leased := d.exec.LSN
+	if d.exec.Outcome != engine.AwaitsDisk || leased != d.engine.Store().Clock() {
+		t.Fatalf("the first: outcome %d, LSN %d", d.exec.Outcome, leased)
+	}
+	d.ok(codec.OpListAppend, "l", "another")
+	for _, c := range []struct {
+		what    string
+		durable uint64
+		outcome engine.Outcome
+	}{
+		{"its lease is not on disk", leased - 1, engine.AwaitsDisk},
+		{"its lease is on disk", leased, engine.Answered},
+	} {
+		j.durable = c.durable
+		again := d.exec.Execute(nil, take, nil)
+		if x := d.exec; x.Outcome != c.outcome || c.outcome == engine.AwaitsDisk && x.LSN != leased ||
+			!bytes.Equal(again, first) {
+			t.Errorf("%s: outcome %d, LSN %d, reply %x; the first was %x", c.what, x.Outcome, x.LSN, again, first)
+		}
+		if again, result := d.engine.Do(nil, take); result.Outcome != c.outcome || !bytes.Equal(again, first) {
+			t.Errorf("%s: outcome %d in the background, reply %x", c.what, result.Outcome, again)
+		}
+	}
+}
+
 // TestIncompleteEnv: an engine refuses what its Env lacks, with a clear error, and does the rest.
 func TestIncompleteEnv(t *testing.T) {
 	t.Parallel()

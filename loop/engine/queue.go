@@ -75,14 +75,15 @@ func listTake(x *Executor) error {
 const claimGate = 'q'
 
 // taken notes that an item was taken, whose receipt begins the reply; again: the claim had it
-// already. If no reply is sent, the item is given back, and the delivery does not count.
+// already; then the reply waits until that is on disk, if it would have at first. If no reply is
+// sent, the item is given back, and the delivery does not count.
 func (x *Executor) taken(claim shardmap.Claim, reply []byte, again bool) error {
-	if x.Client() == nil {
-		return nil
-	}
 	receipt, _, err := msgp.ReadUint64Bytes(reply)
 	if err != nil {
 		return err
+	}
+	if again {
+		x.told = receipt
 	}
 	list := x.Table
 	return x.granted(x.entryKey, claim, again, func(x *Executor) error { return x.untake(list, receipt) })

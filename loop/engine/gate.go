@@ -109,27 +109,36 @@ func (l *lines) whenOpen(key []byte) when {
 	}
 }
 
-// waitOutside makes the request wait for the gate of a key. It keeps its place in a line.
-func (x *Executor) waitOutside(key []byte) error {
-	w := Wait{When: x.engine.lines.whenOpen(key), Outside: true}
-	if x.Resumed != nil {
-		w.End, w.place = x.Resumed.End, x.Resumed.place
-	}
-	return x.WaitFor(w)
-}
-
 // gateTime is how many milliseconds longer than it wants to a request waits for a gate, which is
 // mostly shut for a moment: so one that does not wait gets a lock that is free.
 const gateTime timeLimit = 100
+
+// atGate returns how long a request that still waits so long waits for a gate.
+func (t timeLimit) atGate() timeLimit {
+	if t < untilDeadline-gateTime {
+		t += gateTime
+	}
+	return t
+}
+
+// waitOutside makes the request wait until the gate of a key is open. It keeps its place in a line.
+// over: it has waited long enough.
+func (x *Executor) waitOutside(key []byte, left timeLimit) (over bool, err error) {
+	if left = left.atGate(); left.over() {
+		return true, nil
+	}
+	w := Wait{When: x.engine.lines.whenOpen(key), Within: left.within(math.MaxInt64), Outside: true}
+	if x.Resumed != nil {
+		w.End, w.place = x.Resumed.End, x.Resumed.place
+	}
+	return false, x.WaitFor(w)
+}
 
 // waitAtGate makes the request wait until the gate of the line x.lineKey is open. Meanwhile it
 // stands in that line, unless it does not wait for its turn. over: it has waited long enough.
 func (x *Executor) waitAtGate(of owner, left timeLimit) (over bool, err error) {
 	stands := !left.over() || x.place() != nil
-	if left < untilDeadline-gateTime {
-		left += gateTime
-	}
-	if left.over() {
+	if left = left.atGate(); left.over() {
 		return true, nil
 	}
 	open := x.engine.lines.whenOpen(x.lineKey)

@@ -195,15 +195,15 @@ func (x *Executor) release(table *shardmap.Table, key []byte, of owner) (bool, e
 // already. If no reply is sent, the entry is released, and those in the line x.lineKey are woken.
 func (x *Executor) grantedEntry(wake func(key []byte), of owner, again bool) error {
 	entry, line := bytes.Clone(x.entryKey), bytes.Clone(x.lineKey)
-	giveBack := func(x *Executor) error {
+	giveBack := func(x *Executor) (had bool, err error) {
 		table, err := x.findLocks()
 		if table == nil || err != nil {
-			return err
+			return false, err
 		}
-		if _, err = x.release(table, entry, of); err == nil {
+		if had, err = x.release(table, entry, of); had {
 			wake(line)
 		}
-		return err
+		return had, err
 	}
 	return x.granted(line, of, again, giveBack)
 }

@@ -40,7 +40,11 @@ func listTake(x *Executor) error {
 	}
 	x.entryKey = append(append(x.entryKey[:0], claimGate), claim[:]...)
 	if !x.enter(x.entryKey) {
-		return x.waitOutside(x.entryKey)
+		over, err := x.waitOutside(x.entryKey, left)
+		if over {
+			x.body = msgp.AppendNil(x.body)
+		}
+		return err
 	}
 	defer x.exit(x.entryKey)
 	list, turn, at := x.Table.List(), x.hasTurn(left), len(x.body)
@@ -86,17 +90,17 @@ func (x *Executor) taken(claim shardmap.Claim, reply []byte, again bool) error {
 		x.told = receipt
 	}
 	list := x.Table
-	return x.granted(x.entryKey, claim, again, func(x *Executor) error { return x.untake(list, receipt) })
+	return x.granted(x.entryKey, claim, again, func(x *Executor) (bool, error) { return x.untake(list, receipt) })
 }
 
 // untake gives an item back that was taken from a list, which may have another name now. It does
-// nothing if the lease has ended, or the list is no more.
-func (x *Executor) untake(list *shardmap.Table, receipt uint64) error {
+// nothing, and returns false, if the lease has ended, or the list is no more.
+func (x *Executor) untake(list *shardmap.Table, receipt uint64) (had bool, err error) {
 	for {
 		name := list.Name()
 		nack := msgp.AppendString([]byte{byte(codec.OpListNack), 0}, name)
 		nack = msgp.AppendNil(msgp.AppendUint64(nack, receipt))
-		err := x.logged(nack, func() error {
+		err = x.logged(nack, func() error {
 			table, err := x.FindTable([]byte(name), AnyTable)
 			if err == nil && table != list {
 				err = shardmap.ErrNoTable
@@ -110,9 +114,9 @@ func (x *Executor) untake(list *shardmap.Table, receipt uint64) error {
 		case errors.Is(err, shardmap.ErrNoTable) && list.Name() != name:
 			continue // it was renamed meanwhile
 		case errors.Is(err, shardmap.ErrLease), errors.Is(err, shardmap.ErrNoTable):
-			return nil
+			return false, nil
 		}
-		return err
+		return err == nil, err
 	}
 }
 

@@ -23,12 +23,16 @@ const (
 	maxUnsentAll = 1_000_000
 )
 
+// giveBack gives back what an owner was granted. It returns false if the owner does not have it any
+// more.
+type giveBack func(x *Executor) (had bool, err error)
+
 // acquisition is what an owner was granted, until a reply has told of it.
 type acquisition struct {
 	key      string // that of the gate that is held while it is granted, and the owner
 	gate     int    // bytes of the gate's key
 	hash     uint64 // of key
-	giveBack func(x *Executor) error
+	giveBack giveBack
 	replies  int          // that may tell of it yet; guarded by unsent.mu
 	over     bool         // a reply was sent, or the owner was granted the same anew; guarded by unsent.mu
 	first    grant        // the first of the replies
@@ -53,7 +57,7 @@ type unsent struct {
 
 // add adds a reply that tells of what an owner was granted under a gate. again: the owner had it
 // already; then add returns nil if it knows that.
-func (u *unsent) add(gate []byte, of owner, again bool, giveBack func(x *Executor) error) *grant {
+func (u *unsent) add(gate []byte, of owner, again bool, giveBack giveBack) *grant {
 	var buffer [64]byte
 	key := append(append(buffer[:0], gate...), of[:]...)
 	u.mu.Lock()
@@ -132,7 +136,7 @@ func (u *unsent) close(a *acquisition) {
 // granted notes that the reply of the request tells an owner what it was granted, under a gate that
 // the request holds; again: the owner had it already. If no reply is sent, it is given back. That
 // is done at once if granted returns an error: the reply cannot be sent, or too many are not sent.
-func (x *Executor) granted(gate []byte, of owner, again bool, giveBack func(x *Executor) error) error {
+func (x *Executor) granted(gate []byte, of owner, again bool, giveBack giveBack) error {
 	c := x.Client()
 	if c == nil {
 		return nil
@@ -143,9 +147,7 @@ func (x *Executor) granted(gate []byte, of owner, again bool, giveBack func(x *E
 	}
 	err := c.expect(x.id, g)
 	if err != nil && x.engine.unsent.lost(g.of) {
-		if giveBack(x) == nil {
-			x.engine.unsent.returned.Add(1)
-		}
+		x.engine.gaveBack(giveBack(x))
 	}
 	return err
 }
@@ -245,17 +247,18 @@ func (e *Engine) giveBack(all []*acquisition) {
 	defer e.PutLog(log)
 	x := &Executor{engine: e, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
 	x.logTo(log)
-	defer func() {
-		if p := recover(); p != nil {
-			_ = e.ReportPanic("panic while grants were given back", p, &x.call)
-		}
-	}()
 	for _, a := range all {
 		e.giveBackOne(x, a)
 	}
 }
 
+// giveBackOne gives one of them back. A panic is reported: the others are given back none the less.
 func (e *Engine) giveBackOne(x *Executor, a *acquisition) {
+	defer func() {
+		if p := recover(); p != nil {
+			_ = e.ReportPanic("panic while a grant was given back", p, &x.call)
+		}
+	}()
 	gate := []byte(a.key[:a.gate])
 	for !e.lines.enter(gate) {
 		open := make(chan struct{})
@@ -263,14 +266,23 @@ func (e *Engine) giveBackOne(x *Executor, a *acquisition) {
 		<-open
 	}
 	defer e.lines.exit(gate)
-	if !e.unsent.lost(a) || e.env.Admission.Change() != nil {
+	if !e.unsent.lost(a) {
+		return
+	}
+	if err := e.env.Admission.Change(); err != nil {
+		e.gaveBack(false, err)
 		return
 	}
 	x.call.Time = e.now()
-	err := a.giveBack(x)
-	if err == nil {
-		e.unsent.returned.Add(1)
-	} else {
+	e.gaveBack(a.giveBack(x))
+}
+
+// gaveBack notes what giveBack has returned.
+func (e *Engine) gaveBack(had bool, err error) {
+	switch {
+	case err != nil:
 		e.env.Logger.Warn("a grant whose reply was not sent stays until its lease ends", slog.Any("error", err))
+	case had:
+		e.unsent.returned.Add(1)
 	}
 }

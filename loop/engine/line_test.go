@@ -8,15 +8,16 @@ import (
 )
 
 // queueOf makes n requests stand in the line of a key. woken has those that were woken, in that
-// order, each once.
-func queueOf(l *lines, key []byte, n int) (all []*place, woken *[]int) {
-	woken = new([]int)
+// order, each once; wakes is how often they were woken.
+func queueOf(l *lines, key []byte, n int) (all []*place, woken *[]int, wakes *int) {
+	woken, wakes = new([]int), new(int)
 	for i := range n {
 		var of owner
 		binary.BigEndian.PutUint64(of[:], uint64(i))
 		p := l.join(key, of)
 		once := false
 		p.when(nil)(func() {
+			*wakes++
 			if !once {
 				*woken = append(*woken, i)
 			}
@@ -24,24 +25,29 @@ func queueOf(l *lines, key []byte, n int) (all []*place, woken *[]int) {
 		})
 		all = append(all, p)
 	}
-	return all, woken
+	return all, woken, wakes
 }
 
 // TestWakeAll: wakeAll wakes all requests of a line, few at once: the others as those leave. It
-// does not matter that some leave that were not woken, or do not leave. No step takes long.
+// does not matter that some leave that were not woken, or do not leave. No step wakes many.
 func TestWakeAll(t *testing.T) {
 	const many = 100_000
 	l, key := newLines(), []byte{computeEntry, 'k'}
-	all, woken := queueOf(l, key, many)
-	reached, longest := make([]bool, many), time.Duration(0)
-	step := func(f func()) {
-		began := time.Now()
-		f()
-		longest = max(longest, time.Since(began))
+	all, woken, wakes := queueOf(l, key, many)
+	reached := make([]bool, many)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	leave := func(i int) {
+		before := *wakes
+		all[i].leave()
+		if n := *wakes - before; n > 2 { // the first one now, and one more
+			t.Fatalf("%d requests are woken when one leaves", n)
+		}
 	}
-	step(func() { l.wakeAll(key) })
-	if n := len(*woken); n != releasedAtOnce || (*woken)[0] != 0 {
-		t.Fatalf("%d requests are woken at once, %v", n, *woken)
+	l.wakeAll(key)
+	if len(*woken) != releasedAtOnce || *wakes != releasedAtOnce || (*woken)[0] != 0 {
+		t.Fatalf("%d requests are woken at once, %v", *wakes, *woken)
 	}
 	stays := 0
 	for len(*woken) > 0 {
@@ -51,10 +57,10 @@ func TestWakeAll(t *testing.T) {
 			stays++ // it looks in vain
 			continue
 		}
-		step(all[i].leave)
-		if gone := rand.IntN(many); gone%100 == 0 { // its time is over
+		leave(i)
+		if gone := random.IntN(many); gone%100 == 0 { // its time is over
 			reached[gone] = true
-			step(all[gone].leave)
+			leave(gone)
 		}
 		if len(*woken) > 2*releasedAtOnce {
 			t.Fatalf("%d requests are woken at once", len(*woken))
@@ -68,13 +74,12 @@ func TestWakeAll(t *testing.T) {
 	if n := l.waiting(key); n > stays {
 		t.Errorf("%d requests are in the line", n)
 	}
-	t.Logf("the longest step takes %v", longest)
 }
 
-// TestWakeAllWakesNoNewcomers: who joins the line after wakeAll is not woken by it.
+// TestWakeAllWakesNoNewcomers: a request that joins the line after wakeAll is not woken by it.
 func TestWakeAllWakesNoNewcomers(t *testing.T) {
 	l, key := newLines(), []byte{computeEntry, 'k'}
-	all, woken := queueOf(l, key, 3)
+	all, woken, _ := queueOf(l, key, 3)
 	first := l.join(key, owner{1: 1})
 	behind := l.join(key, owner{1: 2})
 	l.wakeAll(key)
@@ -103,7 +108,7 @@ func TestWakeAllWakesNoNewcomers(t *testing.T) {
 // its turn.
 func TestWakeAllTakenOver(t *testing.T) {
 	l, key := newLines(), []byte{computeEntry, 'k'}
-	all, _ := queueOf(l, key, 2*releasedAtOnce)
+	all, _, _ := queueOf(l, key, 2*releasedAtOnce)
 	l.wakeAll(key)
 	last := len(all) - 1
 	woken := false
@@ -118,18 +123,18 @@ func TestWakeAllTakenOver(t *testing.T) {
 }
 
 // TestGateOpensForAll: when a gate opens, all that wait for it are woken, however many they are;
-// the one that opens it is not held up.
+// the one that opens it does not wait for them.
 func TestGateOpensForAll(t *testing.T) {
 	const many = 20_000
 	l, key := newLines(), []byte{lockEntry, 'k'}
 	l.enter(key)
 	woken := make(chan int, many)
+	opened := make(chan struct{})
 	for i := range many {
-		l.await(key, func() { woken <- i })
+		l.await(key, func() { <-opened; woken <- i })
 	}
-	began := time.Now()
 	l.exit(key)
-	t.Logf("%v to open it", time.Since(began))
+	close(opened)
 	seen := make([]bool, many)
 	for range many {
 		select {

@@ -121,7 +121,7 @@ func (x *Executor) Key() []byte {
 	return x.args[0]
 }
 
-// WhenFree makes free be called, on another goroutine, once the table of the blocked request is
+// WhenFree makes free be called, on any goroutine, once the table of the blocked request is
 // free, or the gate that it needs is open. If that is so already, WhenFree returns false, and does
 // not call free.
 func (x *Executor) WhenFree(free func()) bool {

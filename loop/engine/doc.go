@@ -11,6 +11,9 @@
 //     table, make the reply of a long read elsewhere, or give the request to Do.
 //   - Engine.Do, for a goroutine that may block: it returns the complete reply.
 //
+// Requests that wait for one thing, such as a lock, stand in a line. A request holds the gate of a
+// line while it grants, or while a fence must stay valid.
+//
 // A Replayer executes again what a log has recorded. At its start the server replays the journal
 // with it.
 //

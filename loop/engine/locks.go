@@ -225,7 +225,7 @@ func (x *Executor) lockLost(name []byte) error {
 }
 
 func lostError(what string, fence uint64) error {
-	now := "nobody holds it"
+	now := "it is free"
 	if fence != 0 {
 		now = fmt.Sprintf("its fence is %d", fence)
 	}

@@ -103,8 +103,8 @@ func (c *Client) write(op codec.Opcode, table *tableName) *call {
 	return c.begin(codec.Request{Op: op}, table)
 }
 
-// release returns q to its client's pool; the caller must not use it afterwards. An abandoned call is left
-// to the garbage collector, because the reader may still use it.
+// release returns q to its client's pool; the caller must not use it afterwards. An abandoned call
+// is left to the garbage collector, because the reader may still use it.
 func (q *call) release() {
 	if q.abandoned {
 		return

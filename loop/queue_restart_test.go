@@ -39,8 +39,8 @@ func TestQueuesStay(t *testing.T) {
 	})
 }
 
-// TestItemsAndClocks: leases and delays end when a wall clock is set forward, and are no longer when
-// it is set back.
+// TestItemsAndClocks: leases and delays end when a wall clock is set forward, and are no longer
+// when it is set back.
 func TestItemsAndClocks(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

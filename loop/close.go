@@ -75,7 +75,9 @@ func (s *session) drain() gnet.Action {
 
 // awaits says whether a reply is due or unsent.
 func (s *session) awaits() bool {
-	return s.state != running || s.output.streams > 0 || len(s.deferred.waiters()) > 0 || s.unsent()
+	long := s.deferred.long
+	waits := long != nil && len(long.waiters)+long.canceled > 0
+	return waits || s.state != running || s.output.streams > 0 || s.unsent()
 }
 
 // halfClose ends the server's side of the connection. What the client sends from here on is

@@ -29,7 +29,8 @@ type deferred struct {
 type longWaits struct {
 	durable  pendingReplies     // replies that wait for the disk
 	waiters  []*waiter          // requests that wait while others go on
-	byID     map[uint32]*waiter // the same; of several with one id, the first
+	byID     map[uint32]*waiter // the same; of several with one id, the one that came when none had it
+	canceled int                // requests that were canceled, and have no reply yet
 	arrivals arrivals           // of the input that is buffered while the session waits
 	timer    blockTimer         // blocked: for the deadline of the next request
 	// how many locks of tables will set ready: more than one if deadlines have ended waits; written

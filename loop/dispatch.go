@@ -199,7 +199,7 @@ func (s *session) block(x *engine.Executor, deadline time.Duration) {
 	}
 	s.blockUntil(deadline)
 	unlocks.Add(1)
-	if !x.WhenFree(func() { unlocks.Add(-1); d.ready.Store(true); s.wake() }) {
+	if _, waits := x.WhenFree(func() { unlocks.Add(-1); d.ready.Store(true); s.wake() }); !waits {
 		unlocks.Add(-1)
 		d.ready.Store(true)
 		s.wake()

@@ -104,7 +104,7 @@ func (h *handler) wakerFired(c gnet.Conn) {
 		l.resumeWoken()
 	}
 	if len(l.ending) > 0 {
-		l.endWaiters()
+		l.endMore()
 	}
 	if !l.posted {
 		l.yield(h.srv)

@@ -33,11 +33,12 @@ func (v *verdicts) check(model porcupine.Model, ops []porcupine.Operation) bool 
 	return verdict != porcupine.Illegal
 }
 
-// enough fails the test if many histories have no verdict.
+// enough fails the test if no history has a verdict, and if many have none in the long form: how
+// long one takes depends on the machine.
 func (v *verdicts) enough(t *testing.T) {
 	t.Helper()
 	t.Logf("%d histories, %d of them without a verdict within %v", v.checked, v.undecided, linearTimeout)
-	if v.undecided > v.checked/4 {
+	if v.undecided == v.checked || conformance.Long() && v.undecided > v.checked/4 {
 		t.Error("too many histories without a verdict")
 	}
 }

@@ -49,17 +49,17 @@ func (k *killedServer) ok(op codec.Opcode, args ...any) {
 	w.ok(op, args...)
 }
 
-// kill kills the server and starts it again. It returns when it was killed.
+// kill kills the server and starts it again. It returns when it was dead.
 func (k *killedServer) kill() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	killed := time.Now()
 	k.server.kill()
+	killed := time.Now()
 	k.start()
 	return killed
 }
 
-// certain leaves out what may have read a change that the kill undid, before anybody was told of
+// certain leaves out what may have read a change that the kill undid, before a reply told of
 // it: other clients may read a change a moment before it is on disk.
 func certain(ops []porcupine.Operation, killed int64) (all []porcupine.Operation) {
 	undone := noReply

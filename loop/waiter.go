@@ -249,7 +249,10 @@ func (w *waiter) block(x *engine.Executor) {
 	if w.deadline != never {
 		w.session.loop.timers.add(&w.timer, w.deadline)
 	}
-	if !x.WhenFree(w.wake) {
+	w.unregister()
+	cancel, waits := x.WhenFree(w.wake)
+	w.cancel = cancel
+	if !waits {
 		w.wake()
 	}
 }

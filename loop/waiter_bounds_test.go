@@ -87,25 +87,38 @@ func TestCancelAll(t *testing.T) {
 	waiters(t, srv, 0)
 }
 
-// TestManyWaitersEndInSteps: the end of a connection on which as many requests wait as may be holds
-// its event loop no longer than some of them take.
+// TestManyWaitersEndInSteps: the ends of two connections on which as many requests wait as may be
+// hold their event loop no longer than some of them take, again and again.
 func TestManyWaitersEndInSteps(t *testing.T) {
-	srv := startServer(t, nil)
-	w, other := dial(t, srv), dial(t, srv)
+	srv := startServer(t, func(cfg *Config) { cfg.EventLoops = 1 })
+	other := dial(t, srv)
 	other.lock("a", "holder", leaseTime)
-	fillWaiters(t, srv, w)
+	for i := range 2 {
+		w := dial(t, srv)
+		w.write(w.waitingLocks(i*maxWaiters, maxWaiters))
+		waiters(t, srv, int64((i+1)*maxWaiters))
+	}
 	if err := eachLoop(srv, func(l *eventLoop) {
-		srv.sessions.each(func(s *session) {
-			if s.loop != l || len(s.deferred.waiters()) == 0 {
-				return
-			}
+		left := srv.waiting.Load()
+		step := func(end func()) {
 			before := time.Now()
-			s.close()
+			end()
 			t.Logf("%v for a step", time.Since(before))
-			if ended := maxWaiters - len(s.deferred.waiters()); ended != endedAtOnce {
+			if ended := left - srv.waiting.Load(); ended != endedAtOnce {
 				t.Errorf("%d waits have ended in one step, want %d", ended, endedAtOnce)
 			}
+			left = srv.waiting.Load()
+		}
+		step(func() {
+			srv.sessions.each(func(s *session) {
+				if s.loop == l && len(s.deferred.waiters()) > 0 {
+					s.close()
+				}
+			})
 		})
+		for range 2*maxWaiters/endedAtOnce - 2 {
+			step(l.endMore)
+		}
 	}); err != nil {
 		t.Fatal(err)
 	}

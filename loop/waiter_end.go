@@ -70,44 +70,55 @@ func (s *session) Cancel(id uint32, why *codec.Error) bool {
 	s.loop.exec.Cost += cancelCost
 	w.end()
 	w.canceled = why
+	w.in.canceled++
 	w.wake() // the executor is appending a reply just now
 	return true
 }
 
 // refuseCanceled answers a request that was canceled.
 func (w *waiter) refuseCanceled() {
+	w.session.loop.exec.Cost += lateCost
+	w.in.canceled--
 	w.session.refuseRequest(&w.request, w.canceled, w.arrived)
 	w.canceled = nil
 }
 
-// endedAtOnce is how many waits of a session end in one step of the event loop.
+// endedAtOnce is how many waits of sessions at their ends end in one step of the event loop.
 const endedAtOnce = 1024
 
 // endWaiters ends the waits of a session that is at its end: others are next in their lines. If
-// there are many, the rest ends in the next iterations of the event loop.
+// there are many, or other sessions are ending, they end in the next iterations of the event loop.
 func (s *session) endWaiters() {
-	if s.deferred.long == nil {
+	long, l := s.deferred.long, s.loop
+	if long == nil || len(long.waiters) == 0 {
 		return
 	}
-	if s.deferred.long.endSome() {
-		s.loop.ending = append(s.loop.ending, s.deferred.long)
-		s.loop.queue.waker.wake()
+	if len(l.ending) == 0 {
+		long.end(endedAtOnce)
+	}
+	if len(long.waiters) > 0 {
+		l.ending = append(l.ending, long)
+		l.queue.waker.wake()
 	}
 }
 
-// endSome ends some of the waits, and returns whether there are more.
-func (l *longWaits) endSome() (more bool) {
-	for n := 0; n < endedAtOnce && len(l.waiters) > 0; n++ {
+// end ends waits, so many at most, and returns how many.
+func (l *longWaits) end(most int) (ended int) {
+	for ended < most && len(l.waiters) > 0 {
 		l.waiters[len(l.waiters)-1].end()
+		ended++
 	}
-	return len(l.waiters) > 0
+	return ended
 }
 
-// endWaiters ends some waits of a session that is at its end.
-func (l *eventLoop) endWaiters() {
-	if !l.ending[0].endSome() {
-		l.ending[0] = nil
-		l.ending = l.ending[1:]
+// endMore ends waits of sessions that are at their ends.
+func (l *eventLoop) endMore() {
+	for left := endedAtOnce; left > 0 && len(l.ending) > 0; {
+		left -= l.ending[0].end(left)
+		if len(l.ending[0].waiters) == 0 {
+			l.ending[0] = nil
+			l.ending = l.ending[1:]
+		}
 	}
 	if len(l.ending) > 0 {
 		l.queue.waker.wake()

@@ -66,7 +66,7 @@ func (x *Executor) executeFully(out []byte, req *codec.Request) []byte {
 			return out[:start]
 		case Blocked:
 			free := make(chan struct{})
-			if x.WhenFree(func() { close(free) }) {
+			if _, waits := x.WhenFree(func() { close(free) }); waits {
 				<-free
 			}
 		case Streams:

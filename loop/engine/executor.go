@@ -122,14 +122,13 @@ func (x *Executor) Key() []byte {
 }
 
 // WhenFree makes free be called, on any goroutine, once the table of the blocked request is
-// free, or the gate that it needs is open. If that is so already, WhenFree returns false, and does
-// not call free.
-func (x *Executor) WhenFree(free func()) bool {
+// free, or the gate that it needs is open. If that is so already, it waits for nothing, and free is
+// not called. cancel, unless it is nil, ends the wait for a gate.
+func (x *Executor) WhenFree(free func()) (cancel func(), waits bool) {
 	if x.shut == nil {
-		return x.Table.WhenUnlocked(free)
+		return nil, x.Table.WhenUnlocked(free)
 	}
-	_, shut := x.engine.lines.await(x.shut, free)
-	return shut
+	return x.engine.lines.await(x.shut, free)
 }
 
 // Execute executes one request. All requests reach the tables through it, from every wire and file.

@@ -101,7 +101,7 @@ func TestBlocked(t *testing.T) {
 		t.Errorf("outcome %d, reply %q", d.exec.Outcome, out)
 	}
 	free := make(chan struct{})
-	if !d.exec.WhenFree(func() { close(free) }) {
+	if _, waits := d.exec.WhenFree(func() { close(free) }); !waits {
 		t.Error("the table is free")
 	}
 	d.ok(codec.OpListAppend, "other", 1)

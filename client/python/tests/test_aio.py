@@ -146,7 +146,7 @@ def test_cancelled_tasks_leave_the_rest_alone(tell: Callable[[Story], None]) -> 
 
 
 def test_large_replies(tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cyberdb_fast.requests.SPOOL_BYTES", 100_000)
+    monkeypatch.setattr("cyberdb_fast.replies.SPOOL_BYTES", 100_000)
 
     async def story(proxy: aio.Proxy) -> None:
         d = await proxy.create_cyberdict("d")

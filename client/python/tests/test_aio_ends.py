@@ -311,7 +311,7 @@ def test_fork_inside_a_running_loop(server: Server, fork: str) -> None:
 
 
 def test_cancelled_streams_leave_nothing_open(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cyberdb_fast.requests.SPOOL_BYTES", 1000)  # so that replies go to real files
+    monkeypatch.setattr("cyberdb_fast.replies.SPOOL_BYTES", 1000)  # so that replies go to real files
     server = start()
 
     async def story() -> None:

@@ -146,7 +146,7 @@ def test_iteration_shows_one_moment(d: Table) -> None:
 
 def test_iteration_beyond_memory_limit(d: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large replies go through a temporary file; the limit here is a few frames."""
-    monkeypatch.setattr("cyberdb_fast.requests.SPOOL_BYTES", 100_000)
+    monkeypatch.setattr("cyberdb_fast.replies.SPOOL_BYTES", 100_000)
     for at in range(0, 40, 10):
         d.update({i: bytes([i]) * 100_000 for i in range(at, at + 10)})
     assert [(key, len(value), value[0]) for key, value in d.items()] == [(i, 100_000, i) for i in range(40)]

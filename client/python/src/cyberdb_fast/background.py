@@ -143,7 +143,8 @@ class Background:
     def close(self) -> None:
         """Ends the thread; calls fail with DisconCyberDBError."""
         self.closed = True
-        self._ring()
+        if not self._seat or self._new or self._cancelled or self._orphans or self._new_timers:
+            self._ring()
 
     def _ring(self) -> None:
         """Wakes the thread; starts it if it does not run."""

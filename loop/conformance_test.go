@@ -14,11 +14,15 @@ import (
 // the seed.
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	n := 220_000
+	if raceEnabled {
+		n = 50_000
+	}
 	w := dial(t, startServer(t, nil))
 	conformance.Check(
 		t,
 		func(ops []conformance.Operation) []codec.Reply { return pipelined(w, ops) },
-		conformance.Count(t, 220_000, 20_000),
+		conformance.Count(t, n, 20_000),
 	)
 }
 

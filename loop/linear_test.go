@@ -31,7 +31,7 @@ type history struct {
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	rounds, large := 60, 4
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds, large = 15, 2
 	}
 	if conformance.Long() {

@@ -134,6 +134,9 @@ func TestStaleVersionIsRefused(t *testing.T) {
 // reserved, and are refused afterwards, with the reason. Reads continue. Changes are accepted again
 // once LSNs can be reserved.
 func TestLSNsRunOut(t *testing.T) {
+	if raceEnabled {
+		t.Skip("takes long: make check runs it without the race detector")
+	}
 	t.Parallel()
 	var armed atomic.Bool
 	faults := &fstest.Faults{FS: newDisk(), Fail: func(_ int, op, name string) error {

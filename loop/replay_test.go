@@ -24,7 +24,7 @@ func TestReplay(t *testing.T) {
 	switch {
 	case conformance.Long():
 		clients, batches = 12, 1000
-	case testing.Short():
+	case testing.Short(), raceEnabled:
 		batches = 25
 	}
 	seed := conformance.Seed(t)

@@ -93,8 +93,8 @@ func shuttingDown() *codec.Error {
 
 // stays makes the waiter wait again, after its request was executed in vain. It returns true if the
 // request must be executed once more, since what it waits for may have happened before that could
-// wake it. That is so each time it waits for something else than before: what has woken nobody
-// since then is lost.
+// wake it. That is so each time it waits for something else than before: a wake-up since then
+// is lost.
 func (w *waiter) stays(wait *engine.Wait) (again bool) {
 	before := w.wait
 	w.wait = wait

@@ -83,20 +83,19 @@ func (w *waiter) refuseCanceled() {
 	w.canceled = nil
 }
 
-// endedAtOnce is how many waits of sessions at their ends end in one step of the event loop.
-const endedAtOnce = 1024
+const (
+	endedAtOnce = 1024 // waits of sessions at their ends that end in one step of the event loop
+	endedFirst  = 4    // waits that end with their session itself
+)
 
 // endWaiters ends the waits of a session that is at its end: others are next in their lines. If
-// there are many, or other sessions are ending, they end in the next iterations of the event loop.
+// there are many, they end in the next iterations of the event loop, with those of other sessions.
 func (s *session) endWaiters() {
 	long, l := s.deferred.long, s.loop
-	if long == nil || len(long.waiters) == 0 {
+	if long == nil {
 		return
 	}
-	if len(l.ending) == 0 {
-		long.end(endedAtOnce)
-	}
-	if len(long.waiters) > 0 {
+	if long.end(endedFirst); len(long.waiters) > 0 {
 		l.ending = append(l.ending, long)
 		l.queue.waker.wake()
 	}

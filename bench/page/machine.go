@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"cyberdb-fast/bench"
@@ -29,10 +30,11 @@ func (o *origin) add(results *bench.Results) {
 }
 
 func (o *origin) addMachine(m *bench.Machine, language string) {
+	kernel, _, _ := strings.Cut(m.Kernel, "-") // without the name of its build
 	o.Machines = addNew(o.Machines, fmt.Sprintf(
-		"%s, %d CPUs, %g GiB, %s", cmp.Or(m.Processor, "unknown processor"), m.CPUs, m.MemoryGiB, m.Kernel,
+		"%s, %d CPUs, %g GiB, %s", cmp.Or(m.Processor, "unknown processor"), m.CPUs, m.MemoryGiB, kernel,
 	))
-	o.Generators = addNew(o.Generators, fmt.Sprintf("%s, commit %s", language, cmp.Or(m.Commit, "unknown")))
+	o.Generators = addNew(o.Generators, language)
 }
 
 func (o *origin) addDay(t time.Time) { o.Days = addNew(o.Days, t.Format(time.DateOnly)) }

@@ -107,6 +107,7 @@ var questions = []question{
 		name: "loops", title: "Event loops",
 		note:     "Generator and server share two processors.",
 		sections: []string{"cost"}, keep: byLoops, layout: layoutThroughput, legend: throughputLegend,
+		summary: func(f []figure) []figure { return without(only(f, "-P 16"), "cyberdb-fast, 3 event loops") },
 	},
 	{
 		name:  "memory",
@@ -136,7 +137,8 @@ var questions = []question{
 		name: "encryption", title: "Encryption",
 		note:     "The same server with and without --encrypt.",
 		sections: []string{"encryption"}, layout: layoutThroughput, legend: throughputLegend,
-		chart: "encryption-bars", bars: all,
+		summary: func(f []figure) []figure { return only(f, "-P 16") },
+		chart:   "encryption-bars", bars: all,
 	},
 	{
 		name: "clients", title: "Go clients",
@@ -171,20 +173,22 @@ var questions = []question{
 		note: "lock: acquire and release. job: put an item into a queue, take it and acknowledge it (BLMOVE and " +
 			"LREM). pop: append, then pop with a wait (BLPOP). wake: two callers wake each other.",
 		sections: []string{"python-waiting"}, layout: layoutPython, legend: pythonLegend,
-		summary: func(f []figure) []figure { return only(f, "1 thread", "50 tasks") },
+		summary: func(f []figure) []figure { return without(only(f, "1 thread", "50 tasks"), "cyberdb_fast, encrypted") },
 		chart:   "python-waiting-bars", bars: all,
 	},
 	{
 		name: "legacy", title: "The original CyberDB",
 		note:     "Its protocol has no pipelining. --legacy is cyberdb-fast with the original's protocol.",
-		sections: []string{"legacy"}, layout: layoutThroughput, summary: unpipelined, legend: throughputLegend,
-		chart: "legacy-bars", bars: unpipelined,
+		sections: []string{"legacy"}, layout: layoutThroughput, legend: throughputLegend,
+		summary: func(f []figure) []figure { return only(unpipelined(f), "get", "set") },
+		chart:   "legacy-bars", bars: unpipelined,
 	},
 	{
 		name: "unmodified", title: "The original's own client",
 		note:     "The unmodified client from PyPI on both servers, plain and with encrypt=True.",
 		sections: []string{"unmodified", "unmodified-encrypted"}, layout: layoutThroughput, legend: throughputLegend,
-		chart: "unmodified-bars", bars: all,
+		summary: func(f []figure) []figure { return only(f, "get") },
+		chart:   "unmodified-bars", bars: all,
 	},
 }
 
@@ -217,8 +221,7 @@ func unpipelined(figures []figure) []figure { return only(figures, "-P 1") }
 // extremes are the least and the most of each parameter.
 func extremes(figures []figure) []figure {
 	return only(
-		figures, "-c 1", "-c 10,000", "-P 1", "-P 256", "--keys 10,000", "--keys 5,000,000",
-		"--value-size 16", "--value-size 4,096", "--value-size 1,000,000",
+		figures, "-c 1", "-c 10,000", "-P 1", "-P 256", "--keys 5,000,000", "--value-size 4,096", "--value-size 1,000,000",
 	)
 }
 

@@ -172,9 +172,14 @@ var questions = []question{
 		title: "Locks and queues, Python clients",
 		note: "lock: acquire and release. job: put an item into a queue, take it and acknowledge it (BLMOVE and " +
 			"LREM). pop: append, then pop with a wait (BLPOP). wake: two callers wake each other.",
-		sections: []string{"python-waiting"}, layout: layoutPython, legend: pythonLegend,
-		summary: func(f []figure) []figure { return without(only(f, "1 thread", "50 tasks"), "cyberdb_fast, encrypted") },
-		chart:   "python-waiting-bars", bars: all,
+		sections: []string{"python-waiting"},
+		layout:   layoutPython,
+		legend:   pythonLegend,
+		summary: func(f []figure) []figure {
+			return without(only(f, "1 thread", "50 tasks"), "cyberdb_fast, encrypted")
+		},
+		chart: "python-waiting-bars",
+		bars:  all,
 	},
 	{
 		name: "legacy", title: "The original CyberDB",
@@ -221,7 +226,14 @@ func unpipelined(figures []figure) []figure { return only(figures, "-P 1") }
 // extremes are the least and the most of each parameter.
 func extremes(figures []figure) []figure {
 	return only(
-		figures, "-c 1", "-c 10,000", "-P 1", "-P 256", "--keys 5,000,000", "--value-size 4,096", "--value-size 1,000,000",
+		figures,
+		"-c 1",
+		"-c 10,000",
+		"-P 1",
+		"-P 256",
+		"--keys 5,000,000",
+		"--value-size 4,096",
+		"--value-size 1,000,000",
 	)
 }
 

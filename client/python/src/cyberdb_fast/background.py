@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+import time
 import weakref
 from collections import deque
 from itertools import count
@@ -25,7 +26,7 @@ from .bell import Bell
 from .calls import Call, Link
 from .clock import MONOTONIC
 from .connection import Connection, no_reply
-from .errors import ConnectionLost, CyberDBError, DisconCyberDBError
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
 from .frames import Reply
 from .leases import NEVER, Lease, Renewals
 from .requests import Request, WaitingRequest
@@ -143,7 +144,7 @@ class Background:
     def close(self) -> None:
         """Ends the thread; calls fail with DisconCyberDBError."""
         self.closed = True
-        if not self._seat or self._new or self._cancelled or self._orphans or self._new_timers:
+        if not self._seat or self._left_by_callers():
             self._ring()
 
     def _ring(self) -> None:
@@ -184,10 +185,9 @@ class Background:
             self._seat.pop()
         except IndexError:
             return
-        self._bell.open()
         try:
             idle_since = MONOTONIC[0]()
-            while not self.closed:
+            while not self.closed and self._open_bell():
                 self._run_timers()
                 self._submit()
                 now = MONOTONIC[0]()
@@ -199,6 +199,23 @@ class Background:
         finally:
             self._end()
 
+    def _open_bell(self) -> bool:
+        """Opens the bell if it is not open.
+
+        If the process has no descriptor left, calls fail; for renewals it tries again. False:
+        nothing is left to do.
+        """
+        while not self.closed:
+            try:
+                self._bell.open()
+                return True
+            except OSError as e:
+                self._fail_new(ServerUnreachable(f"no connection to {self.settings.address}: {e}"))
+            if not (self._busy() or self._left_by_callers()):
+                break
+            time.sleep(CHECK_SECONDS)
+        return False
+
     def _end(self) -> None:
         """Closes everything, and lets another thread start."""
         self._bell.close()
@@ -209,13 +226,21 @@ class Background:
             self._drop(link, closed if self.closed else ConnectionLost("the connection was closed"))
         self._seat.append(True)
         self._token[:] = [True]
-        if not self.closed and (self._new or self._cancelled or self._orphans or self._new_timers):
+        if not self.closed and self._left_by_callers():
             self._start()  # they came at the last moment
 
-    def _fail_all(self, e: Exception) -> None:
+    def _left_by_callers(self) -> bool:
+        """Whether callers have left something that the thread has not taken yet."""
+        return bool(self._new or self._cancelled or self._orphans or self._new_timers)
+
+    def _fail_new(self, e: Exception) -> None:
         """Fails the calls that were not sent yet."""
         while self._new:
             self._new.popleft().complete(None, e)
+
+    def _fail_all(self, e: Exception) -> None:
+        """Fails the calls that were not sent yet, and forgets what was to be done later."""
+        self._fail_new(e)
         self._cancelled.clear()
         while self._orphans:
             self._orphans.popleft().connection.close()

@@ -19,7 +19,9 @@ class Bell:
         self._button: Optional[socket.socket] = None
 
     def open(self) -> None:
-        """Makes the sockets."""
+        """Makes the sockets, unless it is open."""
+        if self._ends:
+            return
         self._ends = list(socket.socketpair())
         for end in self._ends:
             end.setblocking(False)

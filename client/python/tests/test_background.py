@@ -1,0 +1,71 @@
+"""The thread in the background: it starts, fails, and starts again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from typing import Any, Callable, List
+
+import pytest
+
+import cyberdb_fast
+from conftest import PASSWORD
+from cyberdb_fast import Client, Proxy, Server, ServerUnreachable
+from test_subscriptions import settle
+
+NewName = Callable[[], str]
+
+
+def connect(server: Server, **options: Any) -> Client:
+    return cyberdb_fast.connect(server.url, password=PASSWORD, **options)
+
+
+class Descriptors:
+    """While it is used, a process has no descriptor for a socketpair, which the thread needs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.refused: List[float] = []
+
+    def __enter__(self) -> Descriptors:
+        self._monkeypatch.setattr(socket, "socketpair", self._refuse)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._monkeypatch.undo()
+
+    def _refuse(self) -> Any:
+        self.refused.append(time.monotonic())
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_a_wait_without_a_descriptor_fails_and_the_next_one_succeeds(
+    server: Server, proxy: Proxy, new_name: NewName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = new_name()
+    with connect(server) as client, client.get_proxy() as other:
+        with proxy.lock(name):
+            with Descriptors(monkeypatch), pytest.raises(ServerUnreachable, match=os.strerror(errno.EMFILE)):
+                other.lock(name).acquire(timeout=20)
+            assert not other.lock(name).acquire(timeout=0.05)
+        with other.lock(name, wait=10):
+            pass
+
+
+def test_a_lock_is_renewed_when_there_are_descriptors_again(
+    server: Server, new_name: NewName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(server) as client, client.get_proxy() as proxy:
+        lock = proxy.lock(new_name(), ttl=4)
+        len(proxy.tables())  # there is a connection for the lock
+        with Descriptors(monkeypatch) as descriptors:
+            lock.acquire()
+            settle(lambda: descriptors.refused)
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            assert not lock.lost
+            time.sleep(0.05)
+        lock.release()
+        assert len(descriptors.refused) < 4

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any, Awaitable, Callable, Dict, List, Tuple
 
 import pytest
 
+import cyberdb_fast
 from conftest import PASSWORD, suspended
 from cyberdb_fast import CyberDBError, DisconCyberDBError, RequestTimeout, Server, ServerUnreachable, aio
 from hostile import man_in_the_middle
@@ -305,6 +307,55 @@ def test_fork_inside_a_running_loop(server: Server, fork: str) -> None:
         await client.close()
 
     asyncio.run(story())
+
+
+WAITS_AND_FORKS = """
+import asyncio, os, sys, time
+from cyberdb_fast import aio
+
+async def story():
+    client = await aio.connect(sys.argv[1], password=sys.argv[2])
+    proxy = client.get_proxy()
+    await proxy.connect()
+    queue = await proxy.get_cyberlist("queue")
+    messages = await proxy.subscribe("news").__aenter__()
+    tasks = [asyncio.ensure_future(work) for work in (queue.popleft(wait=None), proxy.lock("l").acquire())]
+    while (await proxy.info())["waiting_requests"] < 2:
+        await asyncio.sleep(0.01)
+    child = os.fork()
+    if not child:  # as a worker of a pool of processes, which does not use the client
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    await asyncio.wait(tasks)
+
+asyncio.run(story())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_does_not_keep_the_connections_of_a_parent_that_has_died(start: Start) -> None:
+    server = start()
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        queue, held = proxy.create_cyberlist("queue"), proxy.lock("l")
+        held.acquire()
+        command = [sys.executable, "-c", WAITS_AND_FORKS, server.url, PASSWORD]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            child = int(parent.stdout.readline())
+            try:
+                parent.kill()
+                parent.wait()
+                until = time.monotonic() + 20
+                while proxy.info()["waiting_requests"] or proxy.publish("news", 1):
+                    assert time.monotonic() < until, "the server still waits for the process that has died"
+                    time.sleep(0.01)
+                queue.append("item")
+                assert queue.copy() == ["item"]
+                held.release()
+                assert not held.locked()
+            finally:
+                os.kill(child, signal.SIGKILL)
 
 
 # ---- streams

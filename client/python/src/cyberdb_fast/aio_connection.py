@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import weakref
 from collections import deque
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
@@ -85,6 +86,7 @@ class Connection(asyncio.Protocol):
         self.lost: Optional[Exception] = None  # why the connection is down; None while it is up
         # A request has timed out. Other requests may still get their replies, but no more are sent.
         self.timed_out = False
+        _connections.add(self)
 
     @property
     def settings(self) -> Settings:
@@ -406,17 +408,37 @@ class Connection(asyncio.Protocol):
                     sock.shutdown(socket.SHUT_RDWR)
 
     def detach(self) -> None:
-        """In a forked child: gives up the parent's socket.
+        """In a forked child: gives up the parent's socket, and fails what waits for it."""
+        if self.lost is None:
+            self._fail_waiters(Forked(f"{self._settings.address}: the connection belongs to another process"))
+        self.give_up_socket()
+
+    def give_up_socket(self) -> None:
+        """In a forked child: closes its copy of the parent's socket.
 
         /dev/null takes its file descriptor, because the event loop still refers to it.
         """
-        if self.lost is None:
-            self._fail_waiters(Forked(f"{self._settings.address}: the connection belongs to another process"))
-        sock = self._transport.get_extra_info("socket")
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0:
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, sock.fileno())
             os.close(null)
+
+
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Closes the child's copies of the sockets at once, also if it never uses the clients.
+
+    Otherwise the server would not learn of the end of the parent. It does not run if C code forks.
+    """
+    for connection in list(_connections):
+        connection.give_up_socket()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def closed() -> DisconCyberDBError:

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Callable, List
 
 import pytest
@@ -200,6 +201,25 @@ def test_an_interrupted_receive_loses_no_message(server: Server) -> None:
                     got.append(message.value)
                 assert got == list(range(200))
             assert (await proxy.info())["waiting_requests"] == 0
+
+    asyncio.run(story())
+
+
+def test_a_task_that_was_cancelled_may_receive_again_at_once(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            async with proxy.subscribe("at once") as messages:
+
+                async def twice(pause: float) -> None:
+                    with suppress(asyncio.CancelledError):
+                        await messages.receive()
+                    assert await messages.receive(pause) is None
+
+                for n in range(50):
+                    task = asyncio.ensure_future(twice(n % 2 / 100))
+                    await asyncio.sleep(0.001 * (n % 3))
+                    task.cancel()
+                    await task
 
     asyncio.run(story())
 

@@ -15,11 +15,11 @@ from .aio_waiting import WaitingConnection
 from .clock import MONOTONIC
 from .errors import Canceled, ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
 from .expiry import Duration, wait_milliseconds
-from .frames import OK, VALUE_ERROR, Reply
+from .frames import OK, Reply
 from .leases import NEVER
 from .lock_requests import UNKNOWN, Message
 from .requests import WaitingRequest
-from .subscription import ENDING_SECONDS, LIMIT, WAIT_MILLISECONDS, names_of
+from .subscription import LIMIT, WAIT_MILLISECONDS, names_of
 from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
 
 if TYPE_CHECKING:
@@ -114,19 +114,16 @@ class Subscription:
             turn.set_result(None)
 
     async def _receive(self, connection: WaitingConnection, left: Optional[float]) -> None:
-        """Sends one RECEIVE; again if an earlier one, which was cancelled, has not ended yet."""
+        """Sends one RECEIVE. The server has ended an earlier one: its CANCEL was sent before."""
         wait = WAIT_MILLISECONDS if left is None else max(0, min(WAIT_MILLISECONDS, math.ceil(left * 1000)))
         request = lock_requests.receive(self._id, LIMIT, wait)
         request.undo = self._keep
-        until = MONOTONIC[0]() + ENDING_SECONDS
         with suppress(Canceled):
             try:
-                while (reply := await self._ask(connection, request)) is not None:
-                    if reply.status != VALUE_ERROR or MONOTONIC[0]() >= until:
-                        request.result(reply)
-                        self._keep(reply)
-                        return
-                    await asyncio.sleep(FIRST_PAUSE_SECONDS)
+                reply = await self._ask(connection, request)
+                if reply is not None:
+                    request.result(reply)
+                    self._keep(reply)
             except (ConnectionLost, KeyError):
                 self._connection = None
 

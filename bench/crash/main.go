@@ -69,6 +69,10 @@ func run(opt options, out io.Writer) int {
 		return 2
 	}
 	failure := c.run()
+	if errors.Is(failure, errNoFault) {
+		fmt.Fprintf(out, "%s: cannot run: %v\n", name, errors.Join(failure, c.close(false)))
+		return 2
+	}
 	if failure != nil {
 		fmt.Fprintf(out, "%s: %v\n", name, failure)
 	}

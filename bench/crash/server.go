@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os/exec"
+	"slices"
 	"time"
 
 	"cyberdb-fast/bench/harness"
@@ -43,10 +46,21 @@ func launch(b binary, dir, policy string) (*server, error) {
 	return &server{srv}, err
 }
 
-// startServer starts the binary and returns when it serves.
+// errNoFault: the server has not said that it has the fault. A campaign that goes on would prove
+// nothing.
+var errNoFault = errors.New("the server does not have the fault: build it with the tag \"broken\"")
+
+// startServer starts the binary and returns when it serves. Errors: errNoFault.
 func startServer(b binary, dir, policy string) (*server, error) {
 	srv, err := harness.Start(configOf(b, dir, policy), serverTimeout)
-	return &server{srv}, err
+	if err != nil {
+		return nil, err
+	}
+	if b.fault != "" && !slices.Contains(srv.Before(), "fault: "+b.fault) {
+		srv.Kill()
+		return nil, fmt.Errorf("%s, fault %q: %w", b.path, b.fault, errNoFault)
+	}
+	return &server{srv}, nil
 }
 
 // asked connects, and calls ask with the time that the server has for it.

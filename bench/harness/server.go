@@ -45,6 +45,7 @@ type Server struct {
 
 	listening chan struct{} // closed once the server has reported its address
 	addr      string        // valid then, or with a chosen port
+	before    []string      // valid then: the lines of standard output before its address
 	done      chan struct{} // closed when the process has ended
 	err       error         // its exit error; valid then
 }
@@ -184,6 +185,8 @@ func (s *Server) readBanner(out io.Reader) {
 		if fields := strings.Fields(lines.Text()); !said && len(fields) > 1 && fields[0] == "listening" {
 			s.addr, said = fields[1], true
 			close(s.listening)
+		} else if !said {
+			s.before = append(s.before, lines.Text())
 		}
 	}
 }
@@ -223,6 +226,10 @@ func accepts(addr string) bool {
 
 // Addr returns the server's TCP address once it listens; with a Stdout of the caller's, always.
 func (s *Server) Addr() string { return s.addr }
+
+// Before returns the lines that the server wrote to its standard output before it reported its
+// address, once it listens; none with a Stdout of the caller's.
+func (s *Server) Before() []string { return s.before }
 
 // Log returns the server's standard error so far; "" with a Stderr of the caller's.
 func (s *Server) Log() string { return s.log.String() }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +25,8 @@ func script(t *testing.T, text string) Config {
 	return Config{Binary: path, Dir: "data", Password: "secret"}
 }
 
-// TestStart: the address is the reported one, and password and flags reach the server.
+// TestStart: the address is the reported one, what was said before it is kept, and password and
+// flags reach the server.
 func TestStart(t *testing.T) {
 	c := script(t, `echo "$CYBERDB_PASSWORD $*" >&2
 echo starting
@@ -40,6 +42,9 @@ exit 3
 	defer s.Kill()
 	if s.Addr() != "127.0.0.1:4711" {
 		t.Errorf("the address is %q", s.Addr())
+	}
+	if !slices.Equal(s.Before(), []string{"starting"}) {
+		t.Errorf("it said %q before", s.Before())
 	}
 	if u, err := s.Usage(); err != nil || u.Descriptors < 3 || u.Resident == 0 || u.Peak < u.Resident {
 		t.Errorf("it uses %+v: %v", u, err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"cyberdb-fast/loop/engine"
@@ -11,7 +12,8 @@ import (
 )
 
 // faultVariable names the fault of the engine or of the store that a server is to have, so that a
-// campaign proves that it finds it.
+// campaign proves that it finds it. The server says its fault in the first line of its standard
+// output, so that the campaign knows that it has one.
 const faultVariable = "BREAK_CYBERDB"
 
 func init() {
@@ -24,4 +26,5 @@ func init() {
 			panic(errors.Join(err, other))
 		}
 	}
+	fmt.Println("fault:", fault)
 }

@@ -66,7 +66,7 @@ abuse: build ## abuse a server in all ways there are and watch it serve on; SEED
 	$(GO) build -tags $(TAGS) -o bin/ ./bench/abuse
 	@./bin/abuse $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
 
-crash: build ## kill a server, or end it in order, N (2000) times under load and look for what it acknowledged; SEED=1 repeats the choices, BREAK=1 and FAULT=release, ack, lease or due must fail
+crash: build ## kill a server, or end it in order, N (2000) times under load and look for what it acknowledged; SEED=1 repeats the choices, BREAK=1 and FAULT=release, fence, ack, lease or due must fail
 	$(GO) build -tags $(TAGS) -o bin/ ./bench/crash
 	$(if $(FAULT),$(GO) build -tags $(TAGS)$(comma)broken -o bin/cyberdb-fast-broken ./cmd/cyberdb-fast)
 	@./bin/crash -cycles $(or $(N),2000) $(if $(SEED),-seed $(SEED)) $(if $(BREAK),-break) $(if $(FAULT),-fault $(FAULT) -server bin/cyberdb-fast-broken)

@@ -24,7 +24,7 @@
 // which none is shown after its deadline and none is missing before it; a dict with a limit, which
 // is full once it was full; jobs, of which none is lost, none is delivered after it was
 // acknowledged, and none twice within a lease, also over restarts; and locks, which never have two
-// owners, and whose fences grow for ever.
+// owners, whose fences grow for ever, and with whose fences only owners write.
 //
 // What may be lost is what docs/RELIABILITY.md says. An end in order loses nothing under any
 // policy. A kill loses nothing under always. Under everysec and no it loses what was acknowledged
@@ -35,8 +35,9 @@
 // if the server did not flush.
 //
 // With -fault and a server that is built with the tag "broken" the campaign must fail: "release" is
-// an UNLOCK that does not look at the owner, "ack" an acknowledgement that does not look at the
-// lease, "lease" and "due" a replay that lets the leases of locks, and of items, begin anew.
+// an UNLOCK that does not look at the owner, "fence" an IF FENCE that accepts all fences of a lock
+// that is held, "ack" an acknowledgement that does not look at the lease, "lease" and "due" a replay
+// that lets the leases of locks, and of items, begin anew.
 //
 // Everything random comes from one seed, which is printed. It repeats the choices, not the moments:
 // these are the machine's.

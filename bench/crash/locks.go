@@ -9,8 +9,12 @@ import (
 	"cyberdb-fast/client"
 )
 
-// sharedLocks is for how many locks the clients compete.
-const sharedLocks = 3
+const (
+	// sharedLocks is for how many locks the clients compete.
+	sharedLocks = 3
+	// fencedName is a dict that the owners of locks write, with their fences.
+	fencedName = "shared fenced"
+)
 
 func lockName(i int) string { return fmt.Sprintf("shared lock %d", i) }
 
@@ -26,8 +30,8 @@ type grant struct {
 // maxBrief bounds the leases whose ends a client sits out.
 const maxBrief = 10 * time.Millisecond
 
-// own takes a lock, if it is free, and releases it, too late or in time, or leaves it to the end of
-// its lease.
+// own takes a lock, if it is free, and writes with its fence and releases it, too late or in time,
+// or leaves it to the end of its lease.
 func (s *shared) own(c *client.Client, w *writer) error {
 	name := lockName(w.rng.IntN(sharedLocks))
 	ttl, late := w.someLease()
@@ -51,17 +55,35 @@ func (s *shared) own(c *client.Client, w *writer) error {
 	if late {
 		time.Sleep(ttl + clockSlack)
 	}
+	if err := writeFenced(c, lock, g, late); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	g.over = !late // another one may own it by now
 	s.mu.Unlock()
-	err = lock.Unlock(context.Background())
-	if errors.Is(err, client.ErrLockLost) {
-		if time.Now().Before(g.until.Add(-clockSlack)) {
-			return fmt.Errorf("%s was lost %v before its end", name, time.Until(g.until))
-		}
-		return nil
+	return g.inTime(name, lock.Unlock(context.Background()))
+}
+
+// writeFenced writes with the fence of a lock. When the lease is over, that is refused.
+func writeFenced(c *client.Client, lock *client.Lock, g *grant, late bool) error {
+	fenced := client.DictOf[string, uint64](c, fencedName)
+	err := fenced.Set(lock.IfFence(context.Background()), lock.Name(), g.fence)
+	if err == nil && late {
+		return fmt.Errorf("%s was written with the fence %d when its lease was over", lock.Name(), g.fence)
 	}
-	return err
+	return g.inTime(lock.Name(), err)
+}
+
+// inTime returns the error of a request of the owner: none if the lock was lost and its lease may
+// have ended.
+func (g *grant) inTime(name string, err error) error {
+	if !errors.Is(err, client.ErrLockLost) {
+		return err
+	}
+	if time.Now().Before(g.until.Add(-clockSlack)) {
+		return fmt.Errorf("%s was lost %v before its end", name, time.Until(g.until))
+	}
+	return nil
 }
 
 // someLease draws the length of a lease, and whether the client acts when it is over.

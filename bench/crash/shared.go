@@ -70,7 +70,7 @@ func (s *shared) begin(sum int64, queue []string, together string) {
 
 // furnish creates the tables if they do not exist.
 func (s *shared) furnish(ctx context.Context, c *client.Client) error {
-	for _, name := range []string{counterTable, togetherName, versionedName, mortalName} {
+	for _, name := range []string{counterTable, togetherName, versionedName, mortalName, fencedName} {
 		if _, err := c.Dict(name).Ensure(ctx); err != nil {
 			return err
 		}

@@ -147,7 +147,9 @@ func (x *Executor) granted(gate []byte, of owner, again bool, giveBack giveBack)
 	}
 	err := c.expect(x.id, g)
 	if err != nil && x.engine.unsent.lost(g.of) {
-		x.engine.gaveBack(giveBack(x))
+		if failed := x.engine.gaveBack(giveBack(x)); failed != nil {
+			x.engine.warnOfGrants(1, failed)
+		}
 	}
 	return err
 }
@@ -241,19 +243,26 @@ func (c *Client) takeUnsent() (all []*acquisition) {
 	return all
 }
 
-// giveBack gives back what no reply told of. It may wait.
+// giveBack gives back what no reply told of. It may wait. If some cannot be given back, it logs one
+// line.
 func (e *Engine) giveBack(all []*acquisition) {
 	log := e.TakeLog()
 	defer e.PutLog(log)
 	x := &Executor{engine: e, call: shardmap.Call{MayBlock: true, Memory: e.memory}}
 	x.logTo(log)
+	failed, why := 0, error(nil)
 	for _, a := range all {
-		e.giveBackOne(x, a)
+		if err := e.giveBackOne(x, a); err != nil {
+			failed, why = failed+1, err
+		}
+	}
+	if failed > 0 {
+		e.warnOfGrants(failed, why)
 	}
 }
 
 // giveBackOne gives one of them back. A panic is reported: the others are given back none the less.
-func (e *Engine) giveBackOne(x *Executor, a *acquisition) {
+func (e *Engine) giveBackOne(x *Executor, a *acquisition) error {
 	defer func() {
 		if p := recover(); p != nil {
 			_ = e.ReportPanic("panic while a grant was given back", p, &x.call)
@@ -267,22 +276,27 @@ func (e *Engine) giveBackOne(x *Executor, a *acquisition) {
 	}
 	defer e.lines.exit(gate)
 	if !e.unsent.lost(a) {
-		return
+		return nil
 	}
 	if err := e.env.Admission.Change(); err != nil {
-		e.gaveBack(false, err)
-		return
+		return err
 	}
 	x.call.Time = e.now()
-	e.gaveBack(a.giveBack(x))
+	return e.gaveBack(a.giveBack(x))
 }
 
-// gaveBack notes what giveBack has returned.
-func (e *Engine) gaveBack(had bool, err error) {
-	switch {
-	case err != nil:
-		e.env.Logger.Warn("a grant whose reply was not sent stays until its lease ends", slog.Any("error", err))
-	case had:
+// gaveBack counts a grant that was given back. It takes what giveBack has returned, and returns the
+// error.
+func (e *Engine) gaveBack(had bool, err error) error {
+	if err == nil && had {
 		e.unsent.returned.Add(1)
 	}
+	return err
+}
+
+// warnOfGrants logs that n grants could not be given back, and why one of them could not.
+func (e *Engine) warnOfGrants(n int, why error) {
+	e.env.Logger.Warn(
+		"grants whose replies were not sent stay until their leases end", slog.Int("grants", n), slog.Any("error", why),
+	)
 }

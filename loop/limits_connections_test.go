@@ -31,16 +31,21 @@ func refusedWith(t *testing.T, code secure.RefusalCode, dial func() (*wire, erro
 // within calls try until it returns nil, at most for d.
 func within(t *testing.T, d time.Duration, try func() error) {
 	t.Helper()
-	end := time.Now().Add(d)
-	for {
+	if err := tryWithin(d, try); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tryWithin is within for any goroutine.
+func tryWithin(d time.Duration, try func() error) error {
+	for end := time.Now().Add(d); ; time.Sleep(time.Millisecond) {
 		err := try()
 		if err == nil {
-			return
+			return nil
 		}
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %v", d, err)
+			return fmt.Errorf("not within %v: %w", d, err)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -58,18 +58,14 @@ func textOf(ops []porcupine.Operation) string {
 }
 
 // together runs n clients at once and returns what they noted.
-func together(t *testing.T, n int, client func(i int) ([]porcupine.Operation, error)) []porcupine.Operation {
-	t.Helper()
+func together(n int, client func(i int) ([]porcupine.Operation, error)) ([]porcupine.Operation, error) {
 	noted, failed := make([][]porcupine.Operation, n), make([]error, n)
 	var clients sync.WaitGroup
 	for i := range n {
 		clients.Go(func() { noted[i], failed[i] = client(i) })
 	}
 	clients.Wait()
-	if err := errors.Join(failed...); err != nil {
-		t.Fatal(err)
-	}
-	return slices.Concat(noted...)
+	return slices.Concat(noted...), errors.Join(failed...)
 }
 
 // noReply is the time of a reply that does not come.
@@ -234,10 +230,9 @@ func (h *course) noter(number int) *noter {
 }
 
 // run has the clients make requests at once, each by what newClient returns for it.
-func (h *course) run(newClient func(c *noter) (one func() error)) []porcupine.Operation {
-	h.Helper()
+func (h *course) run(newClient func(c *noter) (one func() error)) ([]porcupine.Operation, error) {
 	h.start = time.Now()
-	return together(h.T, h.clients, func(i int) ([]porcupine.Operation, error) {
+	return together(h.clients, func(i int) ([]porcupine.Operation, error) {
 		c := h.noter(i + 1)
 		one := newClient(c)
 		defer c.close()

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -38,7 +39,7 @@ func (k *killedServer) dial() (*wire, error) {
 	return k.server.tryDial()
 }
 
-// ok makes a request that must succeed.
+// ok makes a request that must succeed. Only the test's goroutine may call it, start and kill.
 func (k *killedServer) ok(op codec.Opcode, args ...any) {
 	k.Helper()
 	w, err := (&noter{course: &course{dial: k.dial}}).connect()
@@ -99,21 +100,12 @@ func killHistories(t *testing.T, fault string, kills int) (wrong []porcupine.Ope
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var v verdicts
 	for round := range kills {
-		courses, histories := make([]course, 4), make([][]porcupine.Operation, 4)
-		var running sync.WaitGroup
+		courses := make([]course, 4)
 		for i := range courses {
 			courses[i] = course{T: t, dial: k.dial, clients: 3, seed: seed + uint64(4*round+i), longest: 400}
-			h, name := &courses[i], fmt.Sprint(round, " ", i)
-			if i%2 == 0 {
-				running.Go(func() { histories[i] = append(lockHistory(h, name), h.lockAfter(name)...) })
-			} else {
-				k.ok(codec.OpCreateList, name, false)
-				running.Go(func() { histories[i] = queueHistory(h, name) })
-			}
 		}
-		time.Sleep(time.Duration(3+rng.IntN(15)) * time.Millisecond) // a random moment, not a wait
-		killed := k.kill()
-		running.Wait()
+		pause := time.Duration(3+rng.IntN(15)) * time.Millisecond
+		histories, killed := k.killWithin(courses, fmt.Sprint(round, " "), pause)
 		for i, ops := range histories {
 			model := []porcupine.Model{lockModel, queueModel}[i%2]
 			if ops = certain(ops, int64(killed.Sub(courses[i].start))); !v.check(model, ops) {
@@ -125,16 +117,47 @@ func killHistories(t *testing.T, fault string, kills int) (wrong []porcupine.Ope
 	return nil
 }
 
-// lockAfter notes who holds the lock when all leases are over.
-func (h *course) lockAfter(name string) []porcupine.Operation {
+// killWithin makes histories at once, of locks and of queues by turns, each of the table with the
+// name and its number, and kills the server after a pause. It returns when it was dead.
+func (k *killedServer) killWithin(
+	courses []course, name string, pause time.Duration,
+) (histories [][]porcupine.Operation, killed time.Time) {
+	k.Helper()
+	for i := 1; i < len(courses); i += 2 {
+		k.ok(codec.OpCreateList, fmt.Sprint(name, i), false)
+	}
+	histories, failed := make([][]porcupine.Operation, len(courses)), make([]error, len(courses))
+	var running sync.WaitGroup
+	defer running.Wait() // if the server does not start again, too
+	for i := range courses {
+		history := lockHistoryToTheEnd
+		if i%2 == 1 {
+			history = queueHistory
+		}
+		running.Go(func() { histories[i], failed[i] = history(&courses[i], fmt.Sprint(name, i)) })
+	}
+	time.Sleep(pause) // a random moment, not a wait
+	killed = k.kill()
+	running.Wait()
+	if err := errors.Join(failed...); err != nil {
+		k.Fatal(err)
+	}
+	return histories, killed
+}
+
+// lockHistoryToTheEnd is lockHistory, whose last request shows the holders when all leases are
+// over.
+func lockHistoryToTheEnd(h *course, name string) ([]porcupine.Operation, error) {
+	ops, err := lockHistory(h, name)
+	if err != nil {
+		return nil, err
+	}
 	c := &lockClient{noter: h.noter(0), name: name}
 	defer c.close()
 	time.Sleep(time.Duration(h.longest)*time.Millisecond + time.Duration(2*leaseSlack)) // the leases
 	in := timedInput{linearInput: linearInput{codec.OpLockHolders, nil}}
-	if _, _, err := c.ask(in, &codec.Request{Op: in.op, Args: encodeArgs(c, name)}, c.output(in.op)); err != nil {
-		h.Error(err)
-	}
-	return c.ops
+	_, _, err = c.ask(in, &codec.Request{Op: in.op, Args: encodeArgs(c, name)}, c.output(in.op))
+	return append(ops, c.ops...), err
 }
 
 // TestKillsLinearizable: what is acknowledged before a kill of the server is so after it. Locks and

@@ -209,8 +209,7 @@ func (c *lockClient) output(op codec.Opcode) func(codec.Reply) (linearOutput, er
 }
 
 // lockHistory makes a concurrent history of one lock.
-func lockHistory(h *course, name string) []porcupine.Operation {
-	h.Helper()
+func lockHistory(h *course, name string) ([]porcupine.Operation, error) {
 	fence := new(atomic.Int64)
 	return h.run(func(c *noter) func() error {
 		return (&lockClient{noter: c, name: name, fence: fence}).one
@@ -225,8 +224,11 @@ func lockHistories(t *testing.T, rounds int) (wrong []porcupine.Operation) {
 	dial(t, srv).ok(codec.OpCreateDict, "d", false)
 	var v verdicts
 	for round := range rounds {
-		h := courseOn(t, srv, seed, round)
-		if ops := lockHistory(h, fmt.Sprint("lock ", round)); !v.check(lockModel, ops) {
+		ops, err := lockHistory(courseOn(t, srv, seed, round), fmt.Sprint("lock ", round))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !v.check(lockModel, ops) {
 			return ops
 		}
 	}

@@ -236,20 +236,19 @@ func (c *queueClient) output(reply codec.Reply) (linearOutput, error) {
 
 // queueHistory makes a concurrent history of one list, which is there. If its leases end, its last
 // request shows what is left then.
-func queueHistory(h *course, name string) []porcupine.Operation {
-	h.Helper()
+func queueHistory(h *course, name string) ([]porcupine.Operation, error) {
 	receipts := new([8]atomic.Int64)
-	ops := h.run(func(c *noter) func() error {
+	ops, err := h.run(func(c *noter) func() error {
 		return (&queueClient{noter: c, name: name, receipts: receipts}).one
 	})
-	if h.longest == leaseTime {
-		return ops
+	if err != nil || h.longest == leaseTime {
+		return ops, err
 	}
 	c := &queueClient{noter: h.noter(0), name: name}
 	defer c.close()
 	c.lossy = 0
-	within(h.T, testTimeout, c.whole)
-	return append(ops, c.ops...)
+	err = tryWithin(testTimeout, c.whole)
+	return append(ops, c.ops...), err
 }
 
 // whole notes what is in the list, if nothing is held.
@@ -279,7 +278,11 @@ func queueHistories(t *testing.T, rounds int) (wrong []porcupine.Operation) {
 	for round := range rounds {
 		name := fmt.Sprint("queue ", round)
 		w.ok(codec.OpCreateList, name, false)
-		if ops := queueHistory(courseOn(t, srv, seed, round), name); !v.check(queueModel, ops) {
+		ops, err := queueHistory(courseOn(t, srv, seed, round), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !v.check(queueModel, ops) {
 			return ops
 		}
 	}

@@ -195,9 +195,12 @@ func (h *history) run(t *testing.T, conns []*wire, rng *rand.Rand) []porcupine.O
 	for i := range rngs {
 		rngs[i] = rand.New(rand.NewPCG(rng.Uint64(), 0))
 	}
-	ops := together(t, h.clients, func(i int) ([]porcupine.Operation, error) {
+	ops, err := together(h.clients, func(i int) ([]porcupine.Operation, error) {
 		return h.client(conns[i], i, rngs[i], start)
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	conns[0].ok(codec.OpDrop, h.table)
 	return ops
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"cyberdb-fast/codec"
 )
@@ -46,7 +45,14 @@ func TestDropOfAQueue(t *testing.T) {
 	w.ok(codec.OpListPut, "q", "c", 20)
 	w.ok(codec.OpDrop, "q")
 	w.ok(codec.OpCreateList, "q", false, "new")
-	time.Sleep(60 * time.Millisecond) // what was held would be due
+	w.ok(codec.OpCreateList, "later", false)
+	w.ok(codec.OpListPut, "later", "d", 20)
+	within(t, testTimeout, func() error { // then what was held would be due
+		if n := w.ok(codec.OpListLen, "later")[0]; n != int64(1) {
+			return fmt.Errorf("the list has %v items", n)
+		}
+		return nil
+	})
 	if got := fmt.Sprint(w.ok(codec.OpListAll, "q"), w.ok(codec.OpListHeld, "q")); got != "[new] [0 0]" {
 		t.Errorf("the new list has %v", got)
 	}

@@ -88,8 +88,8 @@ func TestPopWithoutWaitIsQuicker(t *testing.T) {
 	waiters(t, srv, 1)
 }
 
-// TestNoGrantDuringFencedRequest: while a request with IF FENCE is executed, nobody else gets its
-// lock, though that is released meanwhile.
+// TestNoGrantDuringFencedRequest: while a request with IF FENCE is executed, no other client
+// gets its lock, though that is released meanwhile.
 func TestNoGrantDuringFencedRequest(t *testing.T) {
 	srv, fence, open := holdGate(t, "a")
 	defer open()

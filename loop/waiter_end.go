@@ -6,33 +6,6 @@ import (
 	"cyberdb-fast/codec"
 )
 
-// add adds a request that waits.
-func (l *longWaits) add(w *waiter) {
-	if l.byID == nil {
-		l.byID = make(map[uint32]*waiter)
-	}
-	if l.byID[w.request.ID] == nil {
-		l.byID[w.request.ID] = w
-	}
-	w.index = len(l.waiters)
-	l.waiters = append(l.waiters, w)
-}
-
-// remove removes a request that waits no more.
-func (l *longWaits) remove(w *waiter) {
-	last := len(l.waiters) - 1
-	moved := l.waiters[last]
-	l.waiters[w.index], moved.index = moved, w.index
-	l.waiters[last] = nil
-	l.waiters = l.waiters[:last]
-	if l.byID[w.request.ID] == w {
-		delete(l.byID, w.request.ID)
-	}
-	if last == 0 {
-		l.waiters, l.byID = nil, nil
-	}
-}
-
 // refuseWaiters ends the waits of a session because the server stops. A request that is executed in
 // the background continues.
 func (s *session) refuseWaiters() {

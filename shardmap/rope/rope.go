@@ -227,16 +227,16 @@ func (r *Rope) Delete(i int) {
 	head, mid := r.head.len(), r.mid.len()
 	switch {
 	case i < head:
-		r.head = r.owner.removeFew(r.head, i, i+1)
+		r.head = r.owner.removeOutside(r.head, i, i+1)
 	case i < head+mid:
 		r.mid = r.owner.remove(r.mid, i-head)
 	default:
-		r.tail = r.owner.removeFew(r.tail, i-head-mid, i-head-mid+1)
+		r.tail = r.owner.removeOutside(r.tail, i-head-mid, i-head-mid+1)
 	}
 }
 
-// removeFew removes elements i to j of one of the leaves outside the tree.
-func (o *owner) removeFew(leaf *node, i, j int) *node {
+// removeOutside removes elements i to j of a leaf outside the tree: of the head or the tail.
+func (o *owner) removeOutside(leaf *node, i, j int) *node {
 	leaf = o.own(leaf)
 	leaf.remove(i, j)
 	leaf.shrink(4)
@@ -291,10 +291,10 @@ func (r *Rope) DeleteRange(i, j int) {
 	case i == 0 && j == r.Len():
 		r.Clear()
 	case j <= r.head.len():
-		r.head = r.owner.removeFew(r.head, i, j)
+		r.head = r.owner.removeOutside(r.head, i, j)
 	case i >= r.head.len()+r.mid.len():
 		i, j = i-r.head.len()-r.mid.len(), j-r.head.len()-r.mid.len()
-		r.tail = r.owner.removeFew(r.tail, i, j)
+		r.tail = r.owner.removeOutside(r.tail, i, j)
 	case j-i <= fewElements:
 		for ; j > i; j-- {
 			r.Delete(i)

@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"github.com/bytedance/sonic"
-	"github.com/tinylib/msgp/msgp"
-
 	"cyberdb-fast/shardmap"
 )
 
@@ -45,9 +42,5 @@ func infoDicts(x *Executor) error {
 			Policy: o.InForce().String(), Expired: r.Expired, Idle: r.Idle, Evicted: r.Evicted, Refused: r.Refused,
 		})
 	}
-	text, err := sonic.Marshal(&answer)
-	if err == nil {
-		x.body = msgp.AppendStringFromBytes(x.body, text)
-	}
-	return err
+	return x.answerJSON(&answer)
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/binary"
 
-	"github.com/bytedance/sonic"
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec/value"
@@ -13,8 +12,6 @@ import (
 const (
 	// maxLockFigures is the most grants of which INFO "locks" tells.
 	maxLockFigures = 1000
-	// maxLineFigures is the most lines of which INFO "waiting" tells.
-	maxLineFigures = 1000
 	// locksPage is how many grants are read at once.
 	locksPage = 256
 )
@@ -29,27 +26,6 @@ type LockFigures struct {
 	Waiters int    `json:"waiters"`
 }
 
-// LineFigures is what INFO "waiting" says of a line.
-type LineFigures struct {
-	Kind    string `json:"kind"` // "lock", "compute" or "list"
-	Name    string `json:"name"` // of the lock or the table
-	Waiters int    `json:"waiters"`
-}
-
-var lineKinds = [...]string{lockEntry: "lock", computeEntry: "compute", listLine: "list"}
-
-// lineName returns what the key of a line is for.
-func lineName(key []byte) (kind, name string) {
-	if len(key) == 0 || int(key[0]) >= len(lineKinds) {
-		return "", ""
-	}
-	kind, rest := lineKinds[key[0]], key[1:]
-	if key[0] == computeEntry && len(rest) >= 2 {
-		rest = rest[2:][:min(len(rest)-2, int(binary.BigEndian.Uint16(rest)))]
-	}
-	return kind, string(rest)
-}
-
 // LocksHeld returns how many locks and leases of computations are held; some may have just ended.
 func (e *Engine) LocksHeld() int {
 	table, ok := e.env.Store.Lookup(&shardmap.Call{}, locksTable)
@@ -58,10 +34,6 @@ func (e *Engine) LocksHeld() int {
 	}
 	return table.Len()
 }
-
-// GrantsReturned returns how many locks, leases and items were given back because no reply that
-// told of them could be sent.
-func (e *Engine) GrantsReturned() uint64 { return e.unsent.returned.Load() }
 
 // infoLocks answers INFO "locks".
 func infoLocks(x *Executor) error {
@@ -83,15 +55,6 @@ func infoLocks(x *Executor) error {
 		answer.More = len(answer.Locks) == maxLockFigures && answer.Held > maxLockFigures
 	}
 	return x.answerJSON(&answer)
-}
-
-// answerJSON appends a section of INFO.
-func (x *Executor) answerJSON(answer any) error {
-	text, err := sonic.Marshal(answer)
-	if err == nil {
-		x.body = msgp.AppendStringFromBytes(x.body, text)
-	}
-	return err
 }
 
 // grants returns what is held, at most maxLockFigures, the oldest first.
@@ -138,38 +101,4 @@ func (x *Executor) grantFigures(encoded []byte, h *held) LockFigures {
 	f.Kind, f.Name = lineName(line)
 	f.Waiters = x.engine.lines.waiting(line)
 	return f
-}
-
-// infoWaiting answers INFO "waiting".
-func infoWaiting(x *Executor) error {
-	var answer struct {
-		Lines []LineFigures `json:"lines"`
-		More  bool          `json:"more"` // there are others
-	}
-	answer.Lines, answer.More = x.engine.lines.figures(maxLineFigures)
-	return x.answerJSON(&answer)
-}
-
-// figures returns at most limit of the lines, in any order, and whether there are more.
-func (l *lines) figures(limit int) (all []LineFigures, more bool) {
-	all = []LineFigures{}
-	for i := range l.stripes {
-		s := &l.stripes[i]
-		s.mu.Lock()
-		for key, at := range s.lines {
-			if at.n == 0 {
-				continue // a gate
-			}
-			if more = len(all) == limit; more {
-				break
-			}
-			kind, name := lineName([]byte(key))
-			all = append(all, LineFigures{kind, name, at.n})
-		}
-		s.mu.Unlock()
-		if more {
-			break
-		}
-	}
-	return all, more
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bytedance/sonic"
 	"github.com/tinylib/msgp/msgp"
 
 	"cyberdb-fast/codec/value"
@@ -84,6 +85,15 @@ func (x *Executor) infoSection() error {
 		return section.own(x)
 	}
 	text, err := section.Answer(p)
+	if err == nil {
+		x.body = msgp.AppendStringFromBytes(x.body, text)
+	}
+	return err
+}
+
+// answerJSON appends a section of INFO.
+func (x *Executor) answerJSON(answer any) error {
+	text, err := sonic.Marshal(answer)
 	if err == nil {
 		x.body = msgp.AppendStringFromBytes(x.body, text)
 	}

@@ -294,6 +294,10 @@ func (e *Engine) gaveBack(had bool, err error) error {
 	return err
 }
 
+// GrantsReturned returns how many locks, leases and items were given back because no reply that
+// told of them could be sent.
+func (e *Engine) GrantsReturned() uint64 { return e.unsent.returned.Load() }
+
 // warnOfGrants logs that n grants could not be given back, and why one of them could not.
 func (e *Engine) warnOfGrants(n int, why error) {
 	e.env.Logger.Warn(

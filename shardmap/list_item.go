@@ -131,13 +131,18 @@ func (l *List) Pop(c *Call, dst []byte, i int64) ([]byte, error) {
 		return dst, ErrLong
 	}
 	l.beginChange(c, 1)
+	return l.takeOut(c, dst, at, elem), nil
+}
+
+// takeOut removes element at, elem, and appends it to dst. It unlocks the mutex.
+func (l *List) takeOut(c *Call, dst []byte, at int, elem []byte) []byte {
 	if len(elem) <= rope.LeafBytes {
 		dst, elem = append(dst, elem...), nil
 	}
 	l.rope.Delete(at)
 	l.countRemoved(at)
 	l.unlockChanged(c)
-	return append(dst, elem...), nil // a large element is immutable
+	return append(dst, elem...) // a large element is immutable
 }
 
 // Extend adds n packed elements at the end and takes n LSNs. Errors: ErrLong for an inline call

@@ -89,15 +89,8 @@ func (l *List) Take(c *Call, dst []byte, claim Claim, lease int64) (out []byte, 
 	}
 	q.hold(&h)
 	q.taken++
-	dst = appendReceipt(dst, &h)
-	if len(elem) <= rope.LeafBytes {
-		dst, elem = append(dst, elem...), nil
-	}
-	l.rope.Delete(0)
-	l.countRemoved(0)
 	l.schedule()
-	l.unlockChanged(c)
-	return append(dst, elem...), true, nil // a large element is immutable
+	return l.takeOut(c, appendReceipt(dst, &h), 0, elem), true, nil
 }
 
 // appendTaken is Take for an item that is leased already. It unlocks the mutex.

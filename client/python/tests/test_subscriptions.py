@@ -323,12 +323,12 @@ def test_a_subscription_that_is_closed_while_it_subscribes_again_is_none(start: 
         reader = threading.Thread(target=lambda: list(messages))
         reader.start()
         settle(lambda: proxy.info()["waiting_requests"] == 1)
-        link = messages._link
+        link = messages._known[0]
         assert link is not None
         os.kill(server._process.pid, signal.SIGSTOP)
         try:
             link.connection.socket.shutdown(socket.SHUT_RDWR)
-            settle(lambda: messages._link is None)  # it connects again, which the server does not answer
+            settle(lambda: messages._known[0] is None)  # it connects again, which the server does not answer
             messages.close()
         finally:
             os.kill(server._process.pid, signal.SIGCONT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import threading
+from contextlib import suppress
 from typing import Any, Callable, List
 
 import pytest
@@ -73,6 +74,79 @@ def test_an_exception_at_any_byte_code_loses_no_item(start: Start, method: str, 
                 break
             at += 11
         assert at > 200
+
+
+@has_byte_codes
+@pytest.mark.parametrize("late", [False, True])
+def test_an_exception_at_any_byte_code_blocks_no_receive(start: Start, late: bool) -> None:
+    """The next one has the message, which is there already, or comes late.
+
+    The last byte code of receive, which returns the message, can lose it.
+    """
+    server = start()
+    with connect(server) as client, client.get_proxy() as proxy:
+        with proxy.subscribe("channel") as messages:
+            tracer, at, lost = Tracer(stop), 1, 0
+            while True:
+                got: List[Any] = []
+                timer = threading.Timer(0.003 * late, lambda n: proxy.publish("channel", n), [at])
+                timer.start()
+                if not late:
+                    timer.join()
+                with suppress(Stop):
+                    tracer.run(lambda: got.append(messages.receive(20)), at)  # noqa: B023
+                timer.join()
+                while not got:
+                    message = messages.receive(2)
+                    if message is None:
+                        lost += 1
+                        assert lost == 1, at
+                    got.append(message)
+                assert got[0] is None or got[0].value == at
+                if not tracer.struck:
+                    break
+                at += 3
+            assert at > 100
+        settle(lambda: proxy.info()["waiting_requests"] == 0)
+
+
+RECEIVE = """
+import random, signal, sys, time
+import cyberdb_fast
+
+class Stop(BaseException):
+    pass
+
+def strike(*_):
+    raise Stop
+
+client = cyberdb_fast.connect(sys.argv[1])
+proxy = client.get_proxy()
+proxy.connect()
+messages = proxy.subscribe("channel")
+signal.signal(signal.SIGALRM, strike)
+dice = random.Random(7)
+struck = 0
+while struck < 500:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.00001 + dice.random() * 0.0005)
+        while True:
+            messages.receive(0)
+    except Stop:
+        struck += 1
+    if struck % 20 == 0:
+        proxy.publish("channel", struck)
+        message = messages.receive(10)
+        assert message is not None and message.value == struck, (message, struck)
+messages.close()
+assert proxy.info()["waiting_requests"] == 0
+client.close()
+"""
+
+
+@needs_signals
+def test_exceptions_of_signals_block_no_receive(start: Start) -> None:
+    run(RECEIVE, start())
 
 
 @has_byte_codes

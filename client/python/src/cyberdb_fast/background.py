@@ -18,6 +18,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from itertools import count
 from typing import Any, Callable, Deque, List, Optional, Set, Tuple
 
@@ -32,6 +33,7 @@ from .leases import NEVER, Lease, Renewals
 from .requests import Request, WaitingRequest
 from .session import unexpected
 from .settings import Settings
+from .waiter import Waiter
 from .waiting import shutting_down
 
 # The thread ends, and closes its connection, when there was nothing to do for so long.
@@ -95,6 +97,31 @@ class Background:
         if call.reply.status == frames.SHUTTING_DOWN:
             raise shutting_down(self.settings)
         return call.reply
+
+    def join(self, call: Call, seconds: Optional[float]) -> bool:
+        """Waits until the call of another caller is done, for at most so long; None: for ever.
+
+        It waits longer for one that was cancelled, which ends soon; False then: no caller has the
+        reply. Errors: RequestTimeout.
+        """
+        until = NEVER if seconds is None else MONOTONIC[0]() + max(0.0, seconds)
+        timeout = self.settings.request_timeout
+        waiter = Waiter()
+        call.joined.append(waiter)
+        try:
+            while not call.done:
+                if not call.taken:  # perhaps its caller was interrupted before it posted it
+                    self.post(call)
+                left = until - MONOTONIC[0]()
+                if left <= 0 and not call.cancelled:
+                    return True
+                if call.cancelled and timeout is not None and left + timeout <= 0:
+                    raise no_reply(self.settings)
+                waiter.wait(min(CHECK_SECONDS, left) if left > 0 else CHECK_SECONDS)
+        finally:
+            with suppress(ValueError):
+                call.joined.remove(waiter)
+        return not call.cancelled
 
     def owner(self) -> Any:
         """The caller, which is to own a lease: its thread or greenlet."""
@@ -268,6 +295,9 @@ class Background:
         calls: List[Call] = []
         while self._new:
             call = self._new.popleft()
+            if call.taken:
+                continue
+            call.taken = True
             if call.cancelled or call.done:
                 call.complete(None, ConnectionLost("the call was cancelled"))
             elif call.only_on is not None and call.only_on is not self.main:

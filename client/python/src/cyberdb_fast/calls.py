@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .clock import MONOTONIC
 from .connection import Connection
@@ -19,6 +20,7 @@ class Call(Waiter):
     error: Optional[Exception] = None
     cancelled = False  # the caller has gone: what the reply brings is to be given back
     unwanted = False  # no caller waits: it is sent to give back what its reply brings
+    taken = False  # the thread has it: a call that is posted twice is sent once
     link: Optional[Link] = None  # on which it was sent
 
     def __init__(
@@ -36,6 +38,7 @@ class Call(Waiter):
         super().__init__()
         self.request, self.milliseconds, self.only_on = request, milliseconds, only_on
         self.request_id = 0
+        self.joined: Deque[Waiter] = deque()  # other callers that wait until it is done
         self._notify = notify
 
     def complete(self, reply: Optional[Reply], error: Optional[Exception]) -> None:
@@ -49,6 +52,8 @@ class Call(Waiter):
         finally:
             self.done = True
             self.wake()
+            for other in list(self.joined):
+                other.wake()
 
 
 class Link:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 import weakref
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Deque, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from . import lock_requests
 from .affinity import PROCESS
@@ -16,10 +15,9 @@ from .calls import Call, Link
 from .clock import MONOTONIC
 from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
 from .expiry import Duration, wait_milliseconds
-from .frames import CANCELED, KEY_ERROR, VALUE_ERROR, Reply, milliseconds_of
+from .frames import CANCELED, KEY_ERROR, OK, SHUTTING_DOWN, milliseconds_of
 from .leases import NEVER
-from .lock_requests import UNKNOWN, Message, Messages
-from .requests import WaitingRequest
+from .lock_requests import UNKNOWN, Message
 from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, deadline_of
 
 if TYPE_CHECKING:
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 LIMIT = 100
 # How long one request waits for messages in the server, in milliseconds.
 WAIT_MILLISECONDS = 60_000
+# With these replies to RECEIVE the server does not know the subscription, or not for long.
+_LOST = (KEY_ERROR, SHUTTING_DOWN)
 # How long a request that was cancelled may take to end in the server.
 ENDING_SECONDS = 5.0
 
@@ -62,10 +62,11 @@ class Subscription:
         self._process = PROCESS[0]
         self._messages: Deque[Message] = deque()
         self._missed = 0  # before the next message
-        self._link: Optional[Link] = None  # on which the server knows it
-        self._id = 0
-        self._receiving: List[Call] = []  # the request that waits for messages, if there is one
-        self._turn = threading.Lock()  # of the caller that receives: the server allows one
+        # The connection on which the server knows it, and its number there; 0: it has had none.
+        self._known: Tuple[Optional[Link], int] = (None, 0)
+        # At 0: the request that is under way, since the server allows one RECEIVE. The background
+        # removes it when it ends, so a caller that was interrupted leaves nothing.
+        self._asking: Dict[int, Call] = {}
         self._background = proxy._client.background
         self._reference = weakref.ref(self, self._background.subscriptions.discard)
         self._closed = False
@@ -90,8 +91,8 @@ class Subscription:
             left = None if until is None else until - MONOTONIC[0]()
             if left is not None and left <= 0 and milliseconds:
                 return None
-            self._fetch(left)
-            if milliseconds == 0 and not self._messages:
+            asked = self._fetch(left)
+            if milliseconds == 0 and asked and not self._messages:
                 return None
         return None
 
@@ -121,15 +122,19 @@ class Subscription:
         self._closed = True
         if self._process != PROCESS[0]:
             return None
-        background, link = self._background, self._link
+        background = self._background
         background.subscriptions.discard(self._reference)
-        for call in list(self._receiving):
-            call.complete(None, DisconCyberDBError("the subscription is closed"))
-            background.cancel(call)
-        if link is None:
-            return None
-        milliseconds = milliseconds_of(background.settings.request_timeout)
-        return Call(lock_requests.unsubscribe(self._id), milliseconds, only_on=link)
+        for call in list(self._asking.values()):
+            if call.only_on is not None:  # a RECEIVE; the reply to SUBSCRIBE is due
+                call.complete(None, DisconCyberDBError("the subscription is closed"))
+                background.cancel(call)
+        link, number = self._known
+        return None if link is None else self._unsubscribing(number, link)
+
+    def _unsubscribing(self, number: int, link: Optional[Link]) -> Call:
+        """The call that ends a subscription in the server."""
+        milliseconds = milliseconds_of(self._background.settings.request_timeout)
+        return Call(lock_requests.unsubscribe(number), milliseconds, only_on=link)
 
     def __enter__(self) -> Subscription:
         return self
@@ -145,58 +150,44 @@ class Subscription:
 
     # ---- requests
 
-    def _fetch(self, left: Optional[float]) -> None:
-        """Waits for messages, for left seconds at most."""
+    def _fetch(self, left: Optional[float]) -> bool:
+        """Waits for messages, for left seconds at most; subscribes if the connection was lost.
+
+        Whether the server has been asked for messages, by this caller or by another one.
+        """
         if self._process != PROCESS[0]:
             raise DisconCyberDBError("the subscription belongs to the parent process: subscribe in the child")
-        if not self._turn.acquire(timeout=-1 if left is None else max(left, 0.0)):
-            return
-        try:
-            if not self._messages and not self._closed:
-                self._receive(left)
-        finally:
-            self._turn.release()
-
-    def _receive(self, left: Optional[float]) -> None:
-        """Receives messages; subscribes again first if the connection was lost."""
-        wait = WAIT_MILLISECONDS if left is None else max(0, min(WAIT_MILLISECONDS, math.ceil(left * 1000)))
-        link = self._link
+        link, number = self._known
         if link is None or link is not self._background.main:
-            self._subscribe_again()
-        request = lock_requests.receive(self._id, LIMIT, wait)
-        until = MONOTONIC[0]() + ENDING_SECONDS
-        while not self._closed:
-            reply = self._ask(request, wait)
-            if reply is None or reply.status != VALUE_ERROR or MONOTONIC[0]() >= until:
-                break
-            time.sleep(FIRST_PAUSE_SECONDS)  # an earlier one, which was cancelled, has not ended yet
-        else:
-            return
-        if reply is None or reply.status == KEY_ERROR:
-            self._link = None
-        elif reply.status and reply.status != CANCELED:
-            request.result(reply)
-
-    def _ask(self, request: WaitingRequest[Messages], wait: int) -> Optional[Reply]:
-        """The reply to a RECEIVE; None if the connection was lost, or if it is closed."""
-        call = Call(request, deadline_of(request, self._background.settings), self._arrived, self._link)
-        self._receiving.append(call)
+            return self._subscribe_again(left)
+        wait = WAIT_MILLISECONDS if left is None else max(0, min(WAIT_MILLISECONDS, math.ceil(left * 1000)))
+        request = lock_requests.receive(number, LIMIT, wait)
+        call = Call(request, deadline_of(request, self._background.settings), self._arrived, link)
+        other = self._asking.setdefault(0, call)
+        if other is not call:
+            return self._background.join(other, left)
         try:
-            return self._background.wait(call, wait / 1000)
+            reply = self._background.wait(call, wait / 1000)
         except ConnectionLost:
-            return None
+            return True
         except DisconCyberDBError:
             if not self._closed:
                 raise
-            return None
-        finally:
-            self._receiving.remove(call)
+            return True
+        if reply.status not in (OK, KEY_ERROR, CANCELED):
+            request.result(reply)
+        return True
 
     def _arrived(self, call: Call) -> None:
         """Keeps what a RECEIVE has brought, also if its caller was interrupted.
 
         The background calls it.
         """
+        self._asking.pop(0, None)
+        link, number = self._known
+        lost = link is not self._background.main if call.reply is None else call.reply.status in _LOST
+        if lost and link is call.only_on:
+            self._known = None, number
         if call.reply is None or call.reply.status:
             return
         missed, messages = call.request.result(call.reply)
@@ -206,44 +197,51 @@ class Subscription:
             self._messages.append(Message(channel, value, self._missed))
             self._missed = 0
 
-    def _subscribe(self) -> None:
+    def _subscribe(self, left: Optional[float] = None) -> bool:
+        """Subscribes, or waits for another caller that does; returns what _fetch does."""
         background = self._background
         request = lock_requests.subscribe(self._channels, self._prefixes)
         call = Call(request, milliseconds_of(background.settings.request_timeout), self._subscribed)
         background.subscriptions.add(self._reference)
         try:
+            other = self._asking.setdefault(0, call)
+            if other is not call:
+                return background.join(other, left)
             request.result(background.wait(call, 0))
         finally:
             if self._closed:
                 background.subscriptions.discard(self._reference)
+        return False
 
     def _subscribed(self, call: Call) -> None:
         """Notes the subscription, or ends it if it is not needed any more.
 
         The background calls it, also if the caller was interrupted.
         """
+        self._asking.pop(0, None)
         if call.reply is None or call.reply.status:
             return
+        link, before = self._known
         number = call.request.result(call.reply)
-        needed = call.link is not self._link
+        needed = call.link is not link
         if needed:
-            self._id, self._link = number, call.link
+            if before:
+                self._missed = UNKNOWN
+            self._known = call.link, number
         if self._closed or not needed:
-            milliseconds = milliseconds_of(self._background.settings.request_timeout)
-            self._background.post(Call(lock_requests.unsubscribe(number), milliseconds, only_on=call.link))
+            self._background.post(self._unsubscribing(number, call.link))
 
-    def _subscribe_again(self) -> None:
+    def _subscribe_again(self, left: Optional[float]) -> bool:
         """Subscribes after a lost connection, which it tries for request_timeout."""
-        self._missed = UNKNOWN
         patience = self._background.settings.request_timeout
         until = NEVER if patience is None else MONOTONIC[0]() + patience
         pause = FIRST_PAUSE_SECONDS
         while not self._closed:
             try:
-                self._subscribe()
-                return
+                return self._subscribe(left)
             except (ConnectionLost, ServerUnreachable):
                 if MONOTONIC[0]() >= until or self._background.closed:
                     raise
             time.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
+        return False

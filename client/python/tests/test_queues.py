@@ -18,15 +18,20 @@ import pytest
 
 from conftest import PASSWORD, ROOT
 from cyberdb_fast import (
+    Client,
     CyberDBError,
     CyberList,
+    Extension,
     LeaseExpired,
     Proxy,
     QueueItem,
     Server,
     WrongTableKind,
     aio,
+    decoding,
+    list_requests,
 )
+from cyberdb_fast.values import encode
 from test_subscriptions import settle
 
 Start = Callable[..., Server]
@@ -116,6 +121,42 @@ def test_what_is_late_is_refused(new_list: NewList) -> None:
     for receipt in (0, -1, 2**63, 2**70):
         with pytest.raises((LeaseExpired, ValueError, OverflowError)):
             queue.ack(receipt)
+
+
+def refuse(data: bytes) -> Any:
+    raise OSError(data)
+
+
+def test_an_item_that_cannot_be_decoded_stays_leased(new_list: NewList, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = new_list([Extension(127, b"?"), "next"])
+    monkeypatch.setitem(decoding.unpackers, 127, refuse)
+    for wait in (0, 20):
+        with pytest.raises(OSError, match="[?]"):
+            queue.take(lease=0.3, wait=wait)
+        assert held(queue) == [1, 0]
+        item = queue.take()
+        assert item is not None
+        assert item.value == "next"
+        queue.nack(item)
+        settle(lambda: len(queue) == 2)
+
+
+def test_an_item_is_given_back_without_being_decoded(
+    client: Client, proxy: Proxy, new_list: NewList, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what an interrupted take has got. Others that wait learn nothing of it."""
+    queue = new_list()
+    monkeypatch.setitem(decoding.unpackers, 127, refuse)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(proxy.create_cyberlist(new_name()).take, wait=1)
+        settle(lambda: proxy.info()["waiting_requests"] == 1)
+        taking = client.background.quietly(list_requests.list_take(encode(queue.table_name), 60, 20))
+        taking.unwanted = True
+        client.background.post(taking)
+        settle(lambda: proxy.info()["waiting_requests"] == 2)
+        queue.append(Extension(127, b"?"))
+        settle(lambda: taking.done and held(queue) == [0, 0] and len(queue) == 1)
+        assert waiting.result(10) is None
 
 
 @pytest.mark.parametrize("receipt", [None, "1", 1.0, True, (1,)])

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Callable, List
 
@@ -16,10 +17,23 @@ import pytest
 
 import cyberdb_fast
 from conftest import CPYTHON, PASSWORD
-from cyberdb_fast import Client, DisconCyberDBError, Message, Overloaded, Proxy, Server, Subscription, aio
+from cyberdb_fast import (
+    Client,
+    DisconCyberDBError,
+    Extension,
+    Message,
+    Overloaded,
+    ProtocolError,
+    Proxy,
+    Server,
+    Subscription,
+    aio,
+    decoding,
+)
 from cyberdb_fast.lock_requests import UNKNOWN
 
 Start = Callable[..., Server]
+NewName = Callable[[], str]
 
 
 def settle(condition: Callable[[], Any], seconds: float = 10) -> None:
@@ -30,7 +44,7 @@ def settle(condition: Callable[[], Any], seconds: float = 10) -> None:
         time.sleep(0.005)
 
 
-def test_messages_come_in_order(proxy: Proxy, new_name: Callable[[], str]) -> None:
+def test_messages_come_in_order(proxy: Proxy, new_name: NewName) -> None:
     name = new_name()
     with proxy.subscribe(name, prefix=f"{name}:") as messages:
         for n in range(300):
@@ -41,7 +55,7 @@ def test_messages_come_in_order(proxy: Proxy, new_name: Callable[[], str]) -> No
 
 
 def test_a_message_that_has_come_is_not_waited_for(
-    proxy: Proxy, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, new_name: NewName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrived = Subscription._arrived
 
@@ -58,7 +72,7 @@ def test_a_message_that_has_come_is_not_waited_for(
         assert time.monotonic() - began < 5
 
 
-def test_a_slow_subscriber_learns_what_it_has_missed(proxy: Proxy, new_name: Callable[[], str]) -> None:
+def test_a_slow_subscriber_learns_what_it_has_missed(proxy: Proxy, new_name: NewName) -> None:
     name = new_name()
     with proxy.subscribe(name) as messages:
         for n in range(5000):
@@ -77,7 +91,7 @@ def test_a_slow_subscriber_learns_what_it_has_missed(proxy: Proxy, new_name: Cal
         at += 1
 
 
-def test_receive_waits_as_long_as_it_is_told(proxy: Proxy, new_name: Callable[[], str]) -> None:
+def test_receive_waits_as_long_as_it_is_told(proxy: Proxy, new_name: NewName) -> None:
     with proxy.subscribe(new_name()) as messages:
         assert messages.receive(0) is None
         began = time.monotonic()
@@ -88,7 +102,7 @@ def test_receive_waits_as_long_as_it_is_told(proxy: Proxy, new_name: Callable[[]
                 messages.receive(wait)
 
 
-def test_another_thread_ends_the_iteration(proxy: Proxy, new_name: Callable[[], str]) -> None:
+def test_another_thread_ends_the_iteration(proxy: Proxy, new_name: NewName) -> None:
     messages = proxy.subscribe(new_name())
     reader = threading.Thread(target=lambda: list(messages))
     reader.start()
@@ -100,7 +114,7 @@ def test_another_thread_ends_the_iteration(proxy: Proxy, new_name: Callable[[], 
     assert messages.receive() is None
 
 
-def test_threads_share_a_subscription(proxy: Proxy, new_name: Callable[[], str]) -> None:
+def test_threads_share_a_subscription(proxy: Proxy, new_name: NewName) -> None:
     name, got = new_name(), []
     messages = proxy.subscribe(name)
     readers = [threading.Thread(target=lambda: got.extend(messages)) for _ in range(4)]
@@ -114,6 +128,40 @@ def test_threads_share_a_subscription(proxy: Proxy, new_name: Callable[[], str])
         reader.join(5)
         assert not reader.is_alive()
     assert sorted(message.value for message in got) == list(range(200))
+
+
+class Unreadable(Exception):
+    """What a function of register_type may raise."""
+
+
+@pytest.mark.parametrize("error", [ValueError, Unreadable])
+def test_a_message_that_cannot_be_decoded_fails_its_reader_alone(
+    client: Client, proxy: Proxy, server: Server, new_name: NewName, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    def unpack(data: bytes) -> Any:
+        raise error(data)
+
+    monkeypatch.setitem(decoding.unpackers, 127, unpack)
+    name, queue = new_name(), proxy.create_cyberlist(new_name())
+    with proxy.subscribe(name) as messages, ThreadPoolExecutor(2) as threads:
+        with (
+            cyberdb_fast.connect(server.url, password=PASSWORD) as other,
+            other.get_proxy() as theirs,
+            theirs.lock(name),
+        ):
+            waiting = [threads.submit(proxy.lock(name).acquire), threads.submit(lambda: queue.popleft(wait=20))]
+            settle(lambda: proxy.info()["waiting_requests"] == 2)
+            link = client.background.main
+            for value in (1, Extension(127, b"?"), 2):
+                proxy.publish(name, value)
+            assert messages.receive(10) == Message(name, 1)
+            with pytest.raises(error if error is Unreadable else ProtocolError):
+                messages.receive(10)
+            assert messages.receive(10) == Message(name, 2)
+            queue.append("item")
+        assert waiting[0].result(10) is True
+        assert waiting[1].result(10) == "item"
+        assert client.background.main is link
 
 
 def test_bad_names(proxy: Proxy) -> None:
@@ -160,7 +208,7 @@ def test_it_subscribes_again_after_a_restart_and_says_so(start: Start) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-def test_a_forked_child_has_no_subscription_of_its_parent(proxy: Proxy, new_name: Callable[[], str]) -> None:
+def test_a_forked_child_has_no_subscription_of_its_parent(proxy: Proxy, new_name: NewName) -> None:
     name = new_name()
     messages = proxy.subscribe(name)
     pid = os.fork()

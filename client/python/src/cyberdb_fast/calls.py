@@ -49,6 +49,8 @@ class Call(Waiter):
         try:
             if self._notify is not None:
                 self._notify(self)
+        except Exception as e:  # of this call alone: the background works for others too
+            self.reply, self.error = None, e
         finally:
             self.done = True
             self.wake()

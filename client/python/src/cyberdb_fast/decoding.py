@@ -419,6 +419,21 @@ class Decoder:
         return closed[-1]
 
 
+def split(data: bytes) -> List[bytes]:
+    """Cuts data, which is any number of values, into these, which are not decoded.
+
+    Errors: ProtocolError.
+    """
+    scanner, ends = _scanner(data), [0]
+    try:
+        while ends[-1] < len(data):
+            scanner.skip()
+            ends.append(scanner.tell())
+    except DAMAGE as e:
+        raise damaged(e) from e
+    return [data[begin:end] for begin, end in zip(ends, ends[1:])]
+
+
 def _suspicious(data: bytes) -> bool:
     """Whether data may have so many headers of large arrays that it has to be checked."""
     return data.count(_LARGE_ARRAY) > _TRUSTED_ARRAYS

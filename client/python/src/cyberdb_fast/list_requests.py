@@ -22,7 +22,7 @@ from .frames import Reply
 from .replies import MISSING, Missing, read_all, read_bool, read_length, read_nothing, read_one, read_pair
 from .requests import Request, WaitingRequest, bounds, index_of, many, slice_index
 from .sortkey import sort_key
-from .values import PLAIN, Decoder, encode
+from .values import PLAIN, Decoder, encode, split
 
 T = TypeVar("T")
 
@@ -165,17 +165,22 @@ def list_take(
     t: bytes, lease: Duration, wait: Optional[Duration], claim: Optional[bytes] = None
 ) -> WaitingRequest[Optional[QueueItem[Any]]]:
     """claim, 16 bytes, names this acquisition: when it is repeated, it gets the same item."""
+    failed: List[bool] = []  # the item could not be decoded
 
     def read(decoder: Decoder, body: bytes) -> Optional[QueueItem[Any]]:
         if body == frames.NIL:
             return None
-        receipt, deliveries, value = decoder.all(body)
+        try:
+            receipt, deliveries, value = decoder.all(body)
+        except Exception:  # it stays leased: given back, it would come again at once
+            failed.append(True)
+            raise
         return QueueItem(receipt, deliveries, value)
 
     def undo(reply: Reply) -> Optional[Request[Any]]:
-        if reply.status or reply.body == frames.NIL:
+        if failed or reply.status or reply.body == frames.NIL:
             return None
-        return _never_delivered(t, PLAIN.all(reply.body)[0])
+        return _never_delivered(t, PLAIN.one(split(reply.body)[0]))  # the value may not be decodable here
 
     return WaitingRequest(
         opcodes.LIST_TAKE,

@@ -18,6 +18,7 @@ from .expiry import Duration, wait_milliseconds
 from .frames import CANCELED, KEY_ERROR, OK, SHUTTING_DOWN, milliseconds_of
 from .leases import NEVER
 from .lock_requests import UNKNOWN, Message
+from .values import PLAIN, split
 from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, deadline_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ def names_of(channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> Tupl
     return names, prefixes
 
 
+class _Arrived:
+    """A message as it has arrived: only its reader decodes it, since that may fail."""
+
+    __slots__ = ("_channel", "_missed", "_value")
+
+    def __init__(self, channel: bytes, value: bytes, missed: int) -> None:
+        self._channel, self._value, self._missed = channel, value, missed
+
+    def decoded(self) -> Message:
+        return Message(PLAIN.one(self._channel), PLAIN.one(self._value), self._missed)
+
+
 class Subscription:
     """The messages of some channels; iterate over it. close() ends the iteration.
 
@@ -60,7 +73,7 @@ class Subscription:
         """Subscribes. Errors: those of Proxy.subscribe."""
         self._channels, self._prefixes = names_of(channels, prefix)
         self._process = PROCESS[0]
-        self._messages: Deque[Message] = deque()
+        self._messages: Deque[_Arrived] = deque()
         self._missed = 0  # before the next message
         # The connection on which the server knows it, and its number there; 0: it has had none.
         self._known: Tuple[Optional[Link], int] = (None, 0)
@@ -79,15 +92,20 @@ class Subscription:
     def receive(self, wait: Optional[Duration] = None) -> Optional[Message]:
         """Returns the next message; None if there is none within wait, or if it is closed.
 
-        wait is in seconds, or a timedelta; None: for ever. Errors: those of the connection.
+        wait is in seconds, or a timedelta; None: for ever. Errors: those of the connection; for a
+        message that this program cannot decode, ProtocolError or what its unpack function raises.
         """
         milliseconds = wait_milliseconds(wait)
         until = None if milliseconds is None else MONOTONIC[0]() + milliseconds / 1000
         while not self._closed:
-            try:
-                return self._messages.popleft()
-            except IndexError:
-                pass
+            first = self._first()
+            if first is not None:
+                message = self._decoded(first)
+                try:
+                    self._messages.remove(first)
+                    return message
+                except ValueError:
+                    continue  # another thread has it
             left = None if until is None else until - MONOTONIC[0]()
             if left is not None and left <= 0 and milliseconds:
                 return None
@@ -148,6 +166,21 @@ class Subscription:
             if call is not None:
                 self._background.post(call)
 
+    def _first(self) -> Optional[_Arrived]:
+        try:
+            return self._messages[0]
+        except IndexError:
+            return None
+
+    def _decoded(self, first: _Arrived) -> Message:
+        """Decodes a message that is not removed yet. If that fails, it is removed."""
+        try:
+            return first.decoded()
+        except Exception:
+            with suppress(ValueError):
+                self._messages.remove(first)
+            raise
+
     # ---- requests
 
     def _fetch(self, left: Optional[float]) -> bool:
@@ -190,11 +223,11 @@ class Subscription:
             self._known = None, number
         if call.reply is None or call.reply.status:
             return
-        missed, messages = call.request.result(call.reply)
-        if missed and self._missed != UNKNOWN:
-            self._missed += missed
-        for channel, value in messages:
-            self._messages.append(Message(channel, value, self._missed))
+        missed, *parts = split(call.reply.body)
+        if self._missed != UNKNOWN:
+            self._missed += PLAIN.one(missed)
+        for channel, value in zip(parts[::2], parts[1::2]):
+            self._messages.append(_Arrived(channel, value, self._missed))
             self._missed = 0
 
     def _subscribe(self, left: Optional[float] = None) -> bool:

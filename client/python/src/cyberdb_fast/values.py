@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Type, TypeVar
 
-from .decoding import DAMAGE, PLAIN, TRACKING, Decoder, damaged, unpackers
+from .decoding import DAMAGE, PLAIN, TRACKING, Decoder, damaged, split, unpackers
 from .encoding import NATIVE, encode, packers_of
 from .extensions import FIRST_APPLICATION_CODE, LAST_APPLICATION_CODE, Extension, Unopened
 
@@ -22,6 +22,7 @@ __all__ = [
     "decode_some",
     "encode",
     "register_type",
+    "split",
 ]
 
 T = TypeVar("T")

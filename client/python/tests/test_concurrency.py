@@ -309,8 +309,8 @@ client.close()
     run(code, server)
 
 
-def run(code: str, server: Server) -> None:
-    command = [sys.executable, "-W", "error", "-c", code, server.url]
+def run(code: str, server: Server, *arguments: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", code, server.url, *arguments]
     result = subprocess.run(
         command,
         env={**os.environ, "CYBERDB_PASSWORD": PASSWORD},

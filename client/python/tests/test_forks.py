@@ -1,4 +1,4 @@
-"""Forks without Python's handlers, as in uWSGI: no child uses a socket of its parent."""
+"""Forks, with Python's handlers or without, as in uWSGI: no child has what its parent has."""
 
 from __future__ import annotations
 
@@ -84,3 +84,45 @@ client.close()
 def test_a_fork_while_a_table_is_read(start: Start) -> None:
     """Parent and child both read the rest of a streamed reply from its temporary file."""
     run(STREAM, start())
+
+
+OWNING = """
+import asyncio, ctypes, os, sys, traceback
+import cyberdb_fast
+from cyberdb_fast import aio
+fork = os.fork if sys.argv[2] == "python" else ctypes.CDLL(None).fork
+
+async def child():
+    async with await aio.connect(sys.argv[1]) as client, client.get_proxy() as proxy:
+        d = await proxy.create_cyberdict("d", exist_ok=True)
+        async with proxy.lock("l") as lock, proxy.subscribe("c") as messages:
+            fenced = d.fenced(lock)
+            cyberdb_fast.connect(sys.argv[1], check=False)  # only its kind of client tells the processes apart
+            assert not lock.lost
+            assert lock.fence is not None
+            await fenced.set("k", 1)
+            pid = fork()
+            if not pid:  # the child of the child, where no loop runs
+                os._exit(not lock._holds[0].lost)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert await proxy.publish("c", 1) == 1
+            assert (await messages.receive(5)).value == 1
+        assert not await lock.locked()
+
+pid = fork()
+if not pid:
+    status = 1
+    try:
+        asyncio.run(child())
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize("fork", ["python", "c"])
+def test_a_forked_child_keeps_what_it_has_acquired_by_tasks(start: Start, fork: str) -> None:
+    run(OWNING, start(), fork)

@@ -32,7 +32,7 @@ class _Pid:
 def _process() -> Any:
     """Item 0 is the number of this process, read without a system call.
 
-    It is 0 in a forked child until the child calls assign_process_number.
+    It is 0 in a child that C code has forked, until the child calls assign_process_number.
     """
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -51,6 +51,12 @@ def assign_process_number() -> None:
     if not PROCESS[0]:
         _last[0] += 1
         PROCESS[0] = _last[0]
+
+
+def current_process() -> Any:
+    """The number of this process, which it keeps: an owner compares it with PROCESS[0]."""
+    assign_process_number()
+    return PROCESS[0]
 
 
 class _ProcessAndHub:
@@ -83,3 +89,5 @@ def current_hub() -> Any:
 
 
 assign_process_number()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=assign_process_number)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Awaitable, Deque, Iterable, Optional, TypeVar, Union
 
 from . import lock_requests
-from .affinity import PROCESS
+from .affinity import PROCESS, current_process
 from .aio_time import finish
 from .aio_waiting import WaitingConnection
 from .clock import MONOTONIC
@@ -36,7 +36,7 @@ class Subscription:
     """
 
     def __init__(self, proxy: Proxy, channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> None:
-        self._proxy, self._process = proxy, PROCESS[0]
+        self._proxy, self._process = proxy, current_process()
         self._channels, self._prefixes = names_of(channels, prefix)
         self._messages: Deque[Message] = deque()
         self._missed = 0  # before the next message

@@ -10,7 +10,7 @@ import weakref
 from typing import Any, Callable, List, Optional, Set, Tuple
 
 from . import frames
-from .affinity import PROCESS
+from .affinity import PROCESS, current_process
 from .clock import MONOTONIC
 from .frames import Reply
 from .requests import Request
@@ -31,7 +31,7 @@ class Lease:
     def __init__(self, owner: Any, ttl: int, max_hold: Optional[float]) -> None:
         """Ttl is in milliseconds, max_hold in seconds."""
         self.token = os.urandom(16)
-        self.process = PROCESS[0]
+        self.process = current_process()
         self.ttl = ttl
         self.due_at = NEVER  # when it is to be renewed, by MONOTONIC
         self.released = False

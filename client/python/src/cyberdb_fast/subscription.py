@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from . import lock_requests
-from .affinity import PROCESS
+from .affinity import PROCESS, current_process
 from .calls import Call, Link
 from .clock import MONOTONIC
 from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
@@ -72,7 +72,7 @@ class Subscription:
     def __init__(self, proxy: Proxy, channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> None:
         """Subscribes. Errors: those of Proxy.subscribe."""
         self._channels, self._prefixes = names_of(channels, prefix)
-        self._process = PROCESS[0]
+        self._process = current_process()
         self._messages: Deque[_Arrived] = deque()
         self._missed = 0  # before the next message
         # The connection on which the server knows it, and its number there; 0: it has had none.

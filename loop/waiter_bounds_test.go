@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -70,6 +71,64 @@ func TestManyWaitersEndInSteps(t *testing.T) {
 	waiters(t, srv, 0)
 	if n := other.ok(codec.OpLockHolders, "a")[1]; n != int64(0) {
 		t.Errorf("%v requests are in the line", n)
+	}
+}
+
+// TestStopEndsManyWaits: a server that stops refuses all requests that wait, and none twice. It ends
+// soon after that, and the lock for which they wait keeps its holder.
+func TestStopEndsManyWaits(t *testing.T) {
+	t.Parallel()
+	const conns, each = 4, 4096
+	disk := newDisk()
+	srv := keptServer(t, disk, nil)
+	holder := dial(t, srv)
+	fence := holder.lock("a", "holder", leaseTime)
+	holder.ok(codec.OpCreateList, "q", false)
+	all, firsts := make([]*wire, conns), make([]uint32, conns)
+	for i := range all {
+		w := dial(t, srv)
+		all[i], firsts[i] = w, w.id+1
+		frames := w.waitingLocks(i*each, each/2)
+		for j := range each / 2 {
+			frames = append(frames, w.request(codec.OpListTake, "q", claimOf(fmt.Sprint(i*each+j)), leaseTime, nil)...)
+		}
+		w.write(frames)
+	}
+	waiters(t, srv, conns*each)
+	began, ended := time.Now(), make(chan error, 1)
+	go func() { ended <- srv.Stop(context.Background()) }()
+	for i, w := range all {
+		replies, err := w.replies(firsts[i], each)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, reply := range replies {
+			if reply.Status != codec.StatusShuttingDown {
+				t.Fatalf("request %d: %v", reply.ID, reply.Status)
+			}
+		}
+	}
+	for _, w := range append(all, holder) {
+		if !w.closed() || len(w.in) > 0 {
+			t.Errorf("after the replies there are %d bytes, and no end of the connection", len(w.in))
+		}
+		_ = w.conn.Close()
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("%d waits and the server have ended after %v", conns*each, took)
+	}
+	if n := srv.waiting.Load(); n != 0 {
+		t.Errorf("%d requests wait", n)
+	}
+	again := dial(t, keptServer(t, disk, nil))
+	if got := again.lock("a", "holder", leaseTime); got != fence {
+		t.Errorf("after a restart the holder has fence %d, had %d", got, fence)
+	}
+	if n := again.ok(codec.OpListHeld, "q"); n[0] != int64(0) {
+		t.Errorf("%v items are leased", n[0])
 	}
 }
 

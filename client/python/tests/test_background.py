@@ -12,7 +12,9 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import Client, Proxy, Server, ServerUnreachable
+from cyberdb_fast import Client, Proxy, Server, ServerUnreachable, lock_requests
+from cyberdb_fast.calls import Call
+from cyberdb_fast.frames import CANCELED, OK
 from test_subscriptions import settle
 
 NewName = Callable[[], str]
@@ -69,3 +71,18 @@ def test_a_lock_is_renewed_when_there_are_descriptors_again(
             time.sleep(0.05)
         lock.release()
         assert len(descriptors.refused) < 4
+
+
+def test_a_wait_that_was_cancelled_ends_before_the_next_request(client: Client, proxy: Proxy) -> None:
+    background = client.background
+    with proxy.subscribe("channel") as messages:
+        link, number = messages._known
+        calls = [Call(lock_requests.receive(number, 1, 5000), 0, only_on=link) for _ in range(2)]
+        background.post(calls[0])
+        settle(lambda: proxy.info()["waiting_requests"] == 1)
+        background._cancelled.append(calls[0])  # both are there when the thread looks
+        background.post(calls[1])
+        settle(lambda: calls[0].done)
+        proxy.publish("channel", 1)
+        settle(lambda: calls[1].done)
+        assert [call.reply and call.reply.status for call in calls] == [CANCELED, OK]

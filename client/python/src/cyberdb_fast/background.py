@@ -292,9 +292,15 @@ class Background:
         """Sends what callers have left."""
         while self._orphans:
             self._take_orphan(self._orphans.popleft())
-        calls: List[Call] = []
+        new: List[Call] = []
         while self._new:
-            call = self._new.popleft()
+            new.append(self._new.popleft())
+        # Before new requests: the server ends a wait of the same caller first. A caller leaves the
+        # cancelled call before its next one.
+        while self._cancelled:
+            self._give_back(self._cancelled.popleft())
+        calls: List[Call] = []
+        for call in new:
             if call.taken:
                 continue
             call.taken = True
@@ -306,8 +312,6 @@ class Background:
                 calls.append(call)
         if calls and self._open(calls):
             self._send(self.main, calls)
-        while self._cancelled:
-            self._give_back(self._cancelled.popleft())
 
     def _open(self, calls: List[Call]) -> bool:
         """Makes sure that there is a connection; fails calls if there is none."""

@@ -29,6 +29,7 @@ from cyberdb_fast import (
     Subscription,
     aio,
     decoding,
+    register_type,
 )
 from cyberdb_fast.lock_requests import UNKNOWN
 
@@ -270,6 +271,52 @@ def test_a_task_that_was_cancelled_may_receive_again_at_once(server: Server) -> 
                     await task
 
     asyncio.run(story())
+
+
+class Secret:
+    """A value that some readers cannot decode."""
+
+    readable = False
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Secret:
+        if not cls.readable:
+            raise ValueError("no key for it")
+        return cls()
+
+
+register_type(Secret, 102, lambda secret: b"", Secret.unpack)
+
+
+def test_a_task_that_receives_gets_the_error_of_what_cannot_be_decoded(server: Server, proxy: Proxy) -> None:
+    """Others on the same connection do not; neither do they if the task is cancelled."""
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as own:
+            queue = await own.create_cyberlist("beside what cannot be decoded")
+            pop = asyncio.ensure_future(queue.popleft(wait=20))
+            async with own.subscribe("secrets") as messages:
+                for cancelled in (False, True):
+                    receiving = asyncio.ensure_future(messages.receive())
+                    while (await own.info())["waiting_requests"] < 2:
+                        await asyncio.sleep(0.01)
+                    assert proxy.publish("secrets", Secret()) == 1
+                    if cancelled:  # when the message is on its way
+                        time.sleep(0.1)
+                        receiving.cancel()
+                        with pytest.raises(asyncio.CancelledError):
+                            await receiving
+                        receiving = asyncio.ensure_future(messages.receive())
+                    with pytest.raises(ProtocolError, match="no key for it"):
+                        await receiving
+                    proxy.publish("secrets", 1)
+                    assert await messages.receive() == Message("secrets", 1, UNKNOWN)
+                    proxy.publish("secrets", 2)
+                    assert await messages.receive() == Message("secrets", 2, 0)
+            await queue.append("item")
+            assert await pop == "item"
+
+    asyncio.run(asyncio.wait_for(story(), 30))
 
 
 def test_asyncio_ends_an_iteration_by_close(server: Server) -> None:

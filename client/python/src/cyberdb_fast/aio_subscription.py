@@ -38,6 +38,7 @@ class Subscription:
     def __init__(self, proxy: Proxy, channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> None:
         self._proxy, self._process = proxy, current_process()
         self._channels, self._prefixes = names_of(channels, prefix)
+        self._replies: Deque[Reply] = deque()  # with messages that are not decoded yet
         self._messages: Deque[Message] = deque()
         self._missed = 0  # before the next message
         self._connection: Optional[WaitingConnection] = None  # on which the server knows it
@@ -52,8 +53,9 @@ class Subscription:
         milliseconds = wait_milliseconds(wait)
         until = None if milliseconds is None else MONOTONIC[0]() + milliseconds / 1000
         while not self._closed:
-            if self._messages:
-                return self._messages.popleft()
+            message = self._next()
+            if message is not None:
+                return message
             left = None if until is None else until - MONOTONIC[0]()
             if left is not None and left <= 0 and milliseconds:
                 return None
@@ -61,8 +63,8 @@ class Subscription:
                 await self._fetch(left)
             else:  # the server allows one task to receive
                 await asyncio.wait([self._turn], timeout=left)
-            if milliseconds == 0 and not self._messages:
-                return None
+            if milliseconds == 0:
+                return None if self._closed else self._next()
         return None
 
     def __aiter__(self) -> Subscription:
@@ -121,8 +123,9 @@ class Subscription:
         with suppress(Canceled):
             try:
                 reply = await self._ask(connection, request)
-                if reply is not None:
-                    request.result(reply)
+                if reply is not None and reply.status != OK:
+                    request.result(reply)  # raises its error
+                elif reply is not None:
                     self._keep(reply)
             except (ConnectionLost, KeyError):
                 self._connection = None
@@ -156,15 +159,28 @@ class Subscription:
         return None
 
     def _keep(self, reply: Reply) -> None:
-        """Keeps the messages of a reply, also if the task that has asked for them is cancelled."""
-        if reply.status != OK:
-            return
-        missed, messages = lock_requests.receive(0, 0, 0).result(reply)
-        if missed and self._missed != UNKNOWN:
-            self._missed += missed
-        for channel, value in messages:
-            self._messages.append(Message(channel, value, self._missed))
-            self._missed = 0
+        """Keeps the messages of a reply, also if the task that has asked for them is cancelled.
+
+        A task that receives decodes them: it gets the error of one that cannot be decoded.
+        """
+        if reply.status == OK:
+            self._replies.append(reply)
+
+    def _next(self) -> Optional[Message]:
+        """The next message that has come; None if there is none. Errors: those of decoding."""
+        while self._replies and not self._messages:
+            reply = self._replies.popleft()
+            try:
+                missed, messages = lock_requests.receive(0, 0, 0).result(reply)
+            except BaseException:
+                self._missed = UNKNOWN  # the messages of this reply
+                raise
+            if missed and self._missed != UNKNOWN:
+                self._missed += missed
+            for channel, value in messages:
+                self._messages.append(Message(channel, value, self._missed))
+                self._missed = 0
+        return self._messages.popleft() if self._messages else None
 
     async def _subscribe(self) -> Optional[WaitingConnection]:
         """Subscribes; after a lost connection, it tries for request_timeout.

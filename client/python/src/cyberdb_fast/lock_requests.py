@@ -94,7 +94,7 @@ class Message(NamedTuple):
     """A message of a subscription.
 
     missed is the number of messages before this one that were lost because the subscriber was slow,
-    and UNKNOWN if its connection was lost in between.
+    and UNKNOWN if its connection was lost in between, or a message could not be decoded.
     """
 
     channel: str

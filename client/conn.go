@@ -56,6 +56,8 @@ type conn struct {
 	outstanding      []outstandingRequest
 	free             []uint32 // unused indexes of outstanding
 	outstandingBytes int
+	waitBytes        int           // of these, the ones of requests that may wait on the server
+	checksWaits      bool          // a ping will tell whether the server has these requests; see checkWaits
 	space            chan struct{} // closed when there may be space again; nil if no caller waits for it
 }
 
@@ -64,7 +66,7 @@ type conn struct {
 type outstandingRequest struct {
 	call        *call
 	batchNumber uint64
-	bytes       int    // size of its frame
+	bytes       int    // that its final reply takes out of outstandingBytes
 	id          uint32 // of this request, or of the last one if not in use
 	used        bool
 }
@@ -79,11 +81,6 @@ const (
 )
 
 const (
-	// maxPendingBytes: callers wait while more is pending.
-	maxPendingBytes = 4 << 20
-	// maxOutstandingBytes: callers wait while more is outstanding. The server closes a connection
-	// that sends 80 MiB ahead of its replies.
-	maxOutstandingBytes = 32 << 20
 	// maxSpareBytes: larger write buffers are not reused.
 	maxSpareBytes = 1 << 20
 	// maxCallerBatches is how many batches one caller writes before the writer goroutine takes
@@ -158,7 +155,7 @@ func (c *conn) submit(ctx context.Context, head *call) error {
 	head.incomplete.Store(n)
 	c.mu.Lock()
 	for c.err == nil && c.fullLocked(int(n)) {
-		if err := c.waitForSpaceLocked(ctx); err != nil {
+		if err := c.waitForSpaceLocked(ctx, head.client); err != nil {
 			c.mu.Unlock()
 			return err
 		}
@@ -190,36 +187,6 @@ func (c *conn) flushAndUnlock() {
 // outstandingLocked returns the number of outstanding requests.
 func (c *conn) outstandingLocked() int { return len(c.outstanding) - len(c.free) }
 
-// fullLocked says whether n more requests have to wait.
-func (c *conn) fullLocked(n int) bool {
-	return len(c.pending) > maxPendingBytes || c.outstandingBytes > maxOutstandingBytes ||
-		c.outstandingLocked()+n > maxOutstanding
-}
-
-// waitForSpaceLocked unlocks mu, waits until there may be space, and locks mu again.
-func (c *conn) waitForSpaceLocked(ctx context.Context) error {
-	if c.space == nil {
-		c.space = make(chan struct{})
-	}
-	space := c.space
-	c.mu.Unlock()
-	defer c.mu.Lock()
-	select {
-	case <-space:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// signalSpaceLocked wakes the callers that wait for space.
-func (c *conn) signalSpaceLocked() {
-	if c.space != nil {
-		close(c.space)
-		c.space = nil
-	}
-}
-
 // enqueueLocked gives q an id and appends its frame to the pending ones.
 func (c *conn) enqueueLocked(q *call) {
 	var at uint32
@@ -244,6 +211,10 @@ func (c *conn) enqueueLocked(q *call) {
 	}
 	o.call, o.batchNumber, o.used, o.bytes = q, c.batchNumber, true, len(c.pending)-from
 	c.outstandingBytes += o.bytes
+	if q.late != nil {
+		c.waitBytes += o.bytes
+		o.bytes = 0 // checkWaits takes them out
+	}
 	binary.LittleEndian.PutUint32(c.pending[from+4:], q.id)
 }
 

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,6 +51,41 @@ func TestOneComputation(t *testing.T) {
 	wg.Wait()
 	if computed.Load() != 1 || served.Load() != callers || waitingRequests(t, c) != 0 {
 		t.Errorf("%d computations for %d callers", computed.Load(), served.Load())
+	}
+}
+
+// TestOneComputationOfALargeKey has more bytes of requests that wait on one connection than a server
+// takes ahead of what it executes.
+func TestOneComputationOfALargeKey(t *testing.T) {
+	server := startServer(t)
+	c, watch := server.Client(t, &client.Options{Conns: 1}), server.Client(t, nil)
+	d := client.DictOf[string, int](c, "d")
+	if err := d.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const callers = 1500
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	key, slow := strings.Repeat("k", 60<<10), make(chan struct{})
+	var computed atomic.Int64
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			v, err := d.GetOrCompute(ctx, key, client.ComputeOptions{}, func(context.Context) (int, error) {
+				computed.Add(1)
+				<-slow
+				return 42, nil
+			})
+			if v != 42 || err != nil {
+				t.Errorf("got %d, %v", v, err)
+			}
+		})
+	}
+	eventually(t, "all wait", func() bool { return waitingRequests(t, watch) == callers-1 })
+	close(slow)
+	wg.Wait()
+	if n := computed.Load(); n != 1 {
+		t.Errorf("%d computations", n)
 	}
 }
 

@@ -431,3 +431,16 @@ def test_a_subscription_that_is_closed_while_it_subscribes_again_is_none(start: 
         assert not reader.is_alive()
         settle(lambda: proxy.publish("closed", 1) == 0)
         assert not messages._background.subscriptions
+
+
+def test_a_subscription_of_a_closed_client_starts_no_thread(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        messages, dropped = proxy.subscribe("closed"), [proxy.subscribe("dropped")]
+        background = client.background
+    settle(lambda: background._seat)  # the thread has ended
+    started: List[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", started.append)
+    messages.close()
+    dropped.clear()
+    gc.collect()
+    assert not started

@@ -133,7 +133,7 @@ class Subscription:
     def _end(self) -> Optional[Call]:
         """Ends the subscription in this process.
 
-        The call that ends it in the server; None if there is none.
+        The call that ends it in the server; None if its connection has gone.
         """
         if self._closed:
             return None
@@ -147,7 +147,7 @@ class Subscription:
                 call.complete(None, DisconCyberDBError("the subscription is closed"))
                 background.cancel(call)
         link, number = self._known
-        return None if link is None else self._unsubscribing(number, link)
+        return None if link is None or background.closed else self._unsubscribing(number, link)
 
     def _unsubscribing(self, number: int, link: Optional[Link]) -> Call:
         """The call that ends a subscription in the server."""

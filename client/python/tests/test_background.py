@@ -5,19 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List
 
 import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import Client, Proxy, Server, ServerUnreachable, lock_requests
+from cyberdb_fast import Client, Message, Overloaded, Proxy, Server, ServerUnreachable, lock_requests
 from cyberdb_fast.calls import Call
+from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import CANCELED, OK
+from cyberdb_fast.lock_requests import UNKNOWN
 from test_subscriptions import settle
 
 NewName = Callable[[], str]
+Start = Callable[..., Server]
 
 
 def connect(server: Server, **options: Any) -> Client:
@@ -86,3 +91,45 @@ def test_a_wait_that_was_cancelled_ends_before_the_next_request(client: Client, 
         proxy.publish("channel", 1)
         settle(lambda: calls[1].done)
         assert [call.reply and call.reply.status for call in calls] == [CANCELED, OK]
+
+
+def test_waits_go_on_when_the_server_has_a_place_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their connection is lost, and another client takes its place."""
+    refused: List[Exception] = []
+    opening, may_open = Connection.open, threading.Event()
+
+    def open_it(self: Connection) -> None:
+        if "background" in threading.current_thread().name:
+            may_open.wait(10)
+        try:
+            opening(self)
+        except Exception as e:
+            refused.append(e)
+            raise
+
+    monkeypatch.setattr(Connection, "open", open_it)
+    may_open.set()
+    server = start(max_con=2)
+    with connect(server) as client, client.get_proxy() as proxy, connect(server, check=False) as other:
+        theirs = other.get_proxy()
+        theirs._uses.append("connect")  # its only connection is that of its background
+        messages = theirs.subscribe("channel")
+        lock = proxy.lock("l")
+        lock.acquire()
+        with ThreadPoolExecutor(2) as threads:
+            waiting = [threads.submit(messages.receive), threads.submit(theirs.lock("l").acquire, timeout=30)]
+            settle(lambda: proxy.info()["waiting_requests"] == 2)
+            link = messages._known[0]
+            assert link is not None
+            may_open.clear()
+            link.connection.socket.shutdown(socket.SHUT_RDWR)
+            settle(lambda: proxy.info()["connections"] == 1)
+            with connect(server):
+                may_open.set()
+                settle(lambda: len(refused) > 2)
+            assert {type(e) for e in refused} == {Overloaded}
+            settle(lambda: proxy.publish("channel", 1) == 1)
+            assert waiting[0].result(10) == Message("channel", 1, UNKNOWN)
+            lock.release()
+            assert waiting[1].result(10) is True
+        messages.close()

@@ -27,7 +27,7 @@ from .bell import Bell
 from .calls import Call, Link
 from .clock import MONOTONIC
 from .connection import Connection, no_reply
-from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, Overloaded, ServerUnreachable
 from .frames import Reply
 from .leases import NEVER, Lease, Renewals
 from .requests import Request, WaitingRequest
@@ -389,7 +389,7 @@ class Background:
         """Posts a call, and again later if there is no connection."""
 
         def again(failed: Call) -> None:
-            if isinstance(failed.error, DisconCyberDBError) and times and not self.closed:
+            if isinstance(failed.error, (DisconCyberDBError, Overloaded)) and times and not self.closed:
                 later = self.quietly(failed.request)
                 later.unwanted = failed.unwanted
                 self._at(MONOTONIC[0]() + 1, lambda: self._repeat(later, times - 1))

@@ -13,13 +13,13 @@ from . import lock_requests
 from .affinity import PROCESS, current_process
 from .calls import Call, Link
 from .clock import MONOTONIC
-from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError
 from .expiry import Duration, wait_milliseconds
 from .frames import CANCELED, KEY_ERROR, OK, SHUTTING_DOWN, milliseconds_of
 from .leases import NEVER
 from .lock_requests import UNKNOWN, Message
 from .values import PLAIN, split
-from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, deadline_of
+from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, UNREACHED, deadline_of
 
 if TYPE_CHECKING:
     from .proxy import Proxy
@@ -272,7 +272,7 @@ class Subscription:
         while not self._closed:
             try:
                 return self._subscribe(left)
-            except (ConnectionLost, ServerUnreachable):
+            except (ConnectionLost, *UNREACHED):
                 if MONOTONIC[0]() >= until or self._background.closed:
                     raise
             time.sleep(pause)

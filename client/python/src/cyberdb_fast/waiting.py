@@ -10,7 +10,7 @@ from . import frames
 from .calls import Call
 from .clock import MONOTONIC
 from .connection import NotSent
-from .errors import ConnectionLost, ServerUnreachable
+from .errors import ConnectionLost, ConnectionRefused, EncryptionMismatch, Overloaded, ServerUnreachable
 from .frames import MAX_MILLISECONDS, Reply
 from .requests import WaitingRequest
 from .settings import Settings
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # How long a caller pauses before it asks again after a lost connection; the pauses grow.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.02, 1.0
+# What a caller that has lost its connection may get when a new one is opened, and not later: the
+# server is restarted, or has no place for it yet.
+UNREACHED = (ServerUnreachable, Overloaded, ConnectionRefused)
 
 
 def wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
@@ -49,7 +52,9 @@ def _wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
         began = MONOTONIC[0]()
         try:
             return background.wait(Call(request, deadline_of(request, settings)), seconds)
-        except (ConnectionLost, ServerUnreachable) as e:
+        except (ConnectionLost, *UNREACHED) as e:
+            if isinstance(e, EncryptionMismatch):
+                raise
             reached = isinstance(e, ConnectionLost)
             if background.closed or (reached and not request.repeatable and not isinstance(e, NotSent)):
                 raise

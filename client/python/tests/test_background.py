@@ -18,8 +18,11 @@ from cyberdb_fast import Client, Message, Overloaded, Proxy, Server, ServerUnrea
 from cyberdb_fast.calls import Call
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import CANCELED, OK
+from cyberdb_fast.leases import Lease, Renewals
 from cyberdb_fast.lock_requests import UNKNOWN
+from test_interrupts import Tracer
 from test_subscriptions import settle
+from test_waiting_interrupts import has_byte_codes
 
 NewName = Callable[[], str]
 Start = Callable[..., Server]
@@ -133,3 +136,20 @@ def test_waits_go_on_when_the_server_has_a_place_again(start: Start, monkeypatch
             lock.release()
             assert waiting[1].result(10) is True
         messages.close()
+
+
+@has_byte_codes
+def test_no_lease_is_forgotten_when_another_one_is_added() -> None:
+    """The thread may have a renewal that is due soon at any byte code of a caller that adds one."""
+    at, owner = 1, threading.current_thread()
+    while True:
+        renewals, leases = Renewals(), [Lease(owner, ttl, None) for ttl in (6000, 60_000)]
+        for lease in leases:
+            lease.granted(time.monotonic())
+        tracer = Tracer(lambda: renewals.hasten(leases[0].due_at), {"leases.py"})  # noqa: B023
+        tracer.run(lambda: renewals.add(leases[1]), at)  # noqa: B023
+        assert renewals.next_at == leases[not tracer.struck].due_at, at
+        if not tracer.struck:
+            break
+        at += 1
+    assert at > 10

@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import weakref
-from typing import Any, Callable, List, Optional, Set, Tuple
+from collections import deque
+from typing import Any, Callable, Deque, List, Optional, Set, Tuple
 
 from . import frames
 from .affinity import PROCESS, current_process
@@ -108,34 +109,40 @@ class Renewals:
     """
 
     def __init__(self) -> None:
-        self.next_at = NEVER  # when the first one is due; earlier does no harm
+        self._next_at = NEVER  # when the first one is due; earlier does no harm
+        self._added: Deque[float] = deque()  # when those are due that callers have added
         self._active: Set[weakref.ReferenceType[Lease]] = set()
 
     def __bool__(self) -> bool:
         return bool(self._active)
 
+    @property
+    def next_at(self) -> float:
+        """When the first lease is due, or earlier."""
+        while self._added:
+            self.hasten(self._added.popleft())
+        return self._next_at
+
     def add(self, lease: Lease) -> bool:
         """Begins to renew a lease that was granted. Whether it is now the first one that is due."""
         lease.reference = weakref.ref(lease, self._active.discard)
         self._active.add(lease.reference)
-        return self.hasten(lease.due_at)
+        self._added.append(lease.due_at)  # one thread alone writes _next_at
+        return lease.due_at < self._next_at
 
     def discard(self, lease: Lease) -> None:
         """Ends the renewal of a lease."""
         lease.released = True
         self._active.discard(lease.reference)
 
-    def hasten(self, due_at: float) -> bool:
-        """Makes sure that next_at is not after due_at. Whether it was."""
-        if due_at >= self.next_at:
-            return False
-        self.next_at = due_at
-        return True
+    def hasten(self, due_at: float) -> None:
+        """Makes sure that next_at is not after due_at."""
+        self._next_at = min(self._next_at, due_at)
 
     def due(self, now: float) -> List[Tuple[Lease, int]]:
         """The leases to be renewed now, and for how many milliseconds; answered() is to follow."""
         found: List[Tuple[Lease, int]] = []
-        self.next_at = NEVER  # before the leases are read: add() may run meanwhile
+        self._next_at = NEVER  # before the leases are read: add() may run meanwhile
         for reference in list(self._active):
             lease = reference()
             if lease is None or not lease.is_kept():

@@ -153,3 +153,13 @@ def test_no_lease_is_forgotten_when_another_one_is_added() -> None:
             break
         at += 1
     assert at > 10
+
+
+def test_a_caller_that_waits_long_wakes_up_rarely(
+    client: Client, proxy: Proxy, new_name: NewName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: List[float] = []
+    monkeypatch.setattr(cyberdb_fast.background, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(client.background, "_start_again", lambda: checked.append(time.monotonic()))
+    assert proxy.create_cyberlist(new_name()).take(wait=1) is None
+    assert 3 < len(checked) < 30

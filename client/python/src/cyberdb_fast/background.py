@@ -39,8 +39,8 @@ from .waiting import shutting_down
 # The thread ends, and closes its connection, when there was nothing to do for so long.
 IDLE_SECONDS = 5.0
 # A waiting caller looks so often whether the thread is alive: a signal may have kept it from
-# starting.
-CHECK_SECONDS = 1.0
+# starting. When the thread has sent its call, it looks less and less often.
+CHECK_SECONDS, MAX_CHECK_SECONDS = 1.0, 60.0
 # While requests wait, the server is asked for a sign of life so often: a wait may have no end.
 HEARTBEAT_SECONDS = 20.0
 # A connection whose caller was interrupted is closed after this time, if its reply does not come.
@@ -81,14 +81,17 @@ class Background:
         """
         timeout = self.settings.request_timeout
         until = None if seconds is None or timeout is None else MONOTONIC[0]() + seconds + timeout
+        check = CHECK_SECONDS
         try:
             self.post(call)
             while not call.done:
-                left = CHECK_SECONDS if until is None else min(CHECK_SECONDS, until - MONOTONIC[0]())
+                left = check if until is None else min(check, until - MONOTONIC[0]())
                 if left <= 0:
                     raise no_reply(self.settings)
                 if not call.wait(left):
                     self._start_again()
+                    if call.link is not None:
+                        check = min(2 * check, MAX_CHECK_SECONDS)
         except BaseException:
             self.cancel(call)
             raise
@@ -117,7 +120,9 @@ class Background:
                     return True
                 if call.cancelled and timeout is not None and left + timeout <= 0:
                     raise no_reply(self.settings)
-                waiter.wait(min(CHECK_SECONDS, left) if left > 0 else CHECK_SECONDS)
+                check = CHECK_SECONDS if call.link is None else MAX_CHECK_SECONDS
+                if not waiter.wait(min(check, left) if left > 0 else CHECK_SECONDS):
+                    self._start_again()
         finally:
             with suppress(ValueError):
                 call.joined.remove(waiter)

@@ -6,6 +6,7 @@ import functools
 import subprocess
 import sys
 import textwrap
+import types
 from typing import Any, Callable, List
 
 import pytest
@@ -53,6 +54,24 @@ def test_lambdas_and_nested_functions_differ_by_code_and_closure() -> None:
     assert key(adder(area), 5) != key(adder(adder), 5)  # functions in a closure count by their code
     assert key(adder(int), 5) != key(adder(str), 5)
     assert key(functools.partial(area, 1)) != key(functools.partial(area, 2))
+
+
+def test_functions_of_other_modules_have_other_keys_where_a_decorator_or_a_partial_has_them() -> None:
+    def logged(function: Any) -> Any:
+        def wrapper(x: Any) -> Any:
+            return function(x)
+
+        return wrapper
+
+    def module(name: str) -> Any:
+        made: Any = types.ModuleType(name)
+        exec("def url(x): return BASE", made.__dict__)
+        return made
+
+    one, other = module("one"), module("other")
+    for decorate in (logged, functools.partial):
+        assert key(decorate(one.url), 1) == key(decorate(module("one").url), 1)
+        assert key(decorate(one.url), 1) != key(decorate(other.url), 1)
 
 
 class Times:

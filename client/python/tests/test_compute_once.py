@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 import time
@@ -337,6 +338,18 @@ def test_cached(client: Client, proxy: Proxy, new_name: Callable[[], str]) -> No
     assert (adding(1), adding(1)) == (6, 6)
     by_first = cyberdb_fast.cached(client, table=name, key=lambda first, _: first)(lambda first, second: second)
     assert (by_first(1, 2), by_first(1, 3)) == (2, 2)
+
+
+def test_functions_whose_keys_are_equal_do_not_share_values(client: Client, new_name: Callable[[], str]) -> None:
+    def profile(user: int) -> str:
+        return f"profile of {user}"
+
+    def rights(user: int) -> str:
+        return f"rights of {user}"
+
+    by_user = cyberdb_fast.cached(client, table=new_name(), key=lambda user: user)
+    assert (by_user(profile)(1), by_user(rights)(1)) == ("profile of 1", "rights of 1")
+    assert by_user(functools.partial(rights))(1) == "rights of 1"
 
 
 def test_cached_coroutines(server: Server) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 from .computing import DEFAULT_LEASE, Times, default_key
 from .errors import NoSuchTable
 from .expiry import Duration
+from .fingerprint import place_of
 
 if TYPE_CHECKING:
     from . import aio
@@ -43,8 +44,8 @@ def cached(
     1, 1.0 and True are, have one result. The hash covers the code, the defaults, the variables of
     the closure as they are when the function is decorated, the object of a method, the arguments of
     a functools.partial, and what a decorator has wrapped. Global variables, attributes, and other
-    functions that it calls do not count. key(*args, **kwargs) makes another key. The dict is
-    created with the first call.
+    functions that it calls do not count. With key=, what key(*args, **kwargs) returns takes the
+    place of the hash and the arguments. The dict is created with the first call.
 
     Errors: TypeError if something in the key is not hashable, or is no key of a dict in the server,
     as the self of a method: give key= then; TypeError if the function and the client do not fit;
@@ -77,7 +78,8 @@ def _check(client: Any, function: Any) -> None:
 def _maker(function: Any, key: Optional[Callable[..., Any]]) -> Callable[[Any, Any], Any]:
     if key is None:
         return default_key(function)
-    return lambda args, kwargs: key(*args, **kwargs)
+    name = place_of(function)
+    return lambda args, kwargs: (*name, key(*args, **kwargs))
 
 
 def _wrap(client: Any, function: Any, make: Callable[[Any, Any], Any], table: str, options: Any) -> Any:

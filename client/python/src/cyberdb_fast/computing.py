@@ -11,7 +11,7 @@ from . import dict_requests, requests
 from .dict_requests import Computing
 from .errors import CyberDBError, LockTimeout
 from .expiry import Duration, milliseconds, wait_milliseconds
-from .fingerprint import fingerprint, name_of, no_key
+from .fingerprint import fingerprint, name_of, no_key, place_of
 from .leases import Lease
 from .requests import Request, WaitingRequest
 from .table import preparation
@@ -132,8 +132,7 @@ def default_key(function: Callable[..., Any]) -> Callable[[Tuple[Any, ...], Any]
         signature = inspect.signature(function)
     except ValueError:
         raise TypeError(f"{called} does not say what its arguments are: give key=") from None
-    name = (getattr(function, "__module__", None), getattr(function, "__qualname__", repr(type(function))))
-    code = fingerprint(function)
+    name, code = place_of(function), fingerprint(function)
 
     def key(args: Tuple[Any, ...], kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)

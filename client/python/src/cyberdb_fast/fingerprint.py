@@ -14,7 +14,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, Dict, Iterable
+from typing import Any, Dict, Iterable, Tuple
 
 from .errors import CyberDBError
 from .values import encode
@@ -50,6 +50,13 @@ def fingerprint(function: Any) -> bytes:
 def name_of(function: Any) -> str:
     """The qualified name of a function, or what it is."""
     return str(getattr(function, "__qualname__", None) or f"this {type(function).__name__}")
+
+
+def place_of(function: Any) -> Tuple[Any, str]:
+    """The module and the qualified name of a function; of a partial, those of its function."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", repr(type(function)))
 
 
 def no_key(what: str, value: Any) -> TypeError:
@@ -98,7 +105,7 @@ class _Fingerprint:
 
     def _python(self, function: FunctionType) -> None:
         name = function.__qualname__
-        self._add("function")
+        self._add("function", f"{function.__module__}.{name}".encode())
         self._code(function.__code__)
         self.value((function.__defaults__, function.__kwdefaults__), f"a default of {name}")
         for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):

@@ -311,6 +311,31 @@ def test_tasks_that_are_cancelled_leave_no_lease(server: Server) -> None:
     asyncio.run(story())
 
 
+def test_an_item_that_comes_just_after_a_cancellation_is_given_back(server: Server, proxy: Proxy) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as own:
+            queue = await own.create_cyberlist("just after")
+            for waiting in (queue.take(wait=20), queue.popleft(wait=20)):
+                task = asyncio.ensure_future(waiting)
+                while (await own.info())["waiting_requests"] < 1:
+                    await asyncio.sleep(0.01)
+                proxy.get_cyberlist("just after").append("item")
+                while proxy.get_cyberlist("just after"):  # the reply is on its way
+                    time.sleep(0.01)
+                time.sleep(0.05)
+                await asyncio.sleep(0)  # this task goes on before the loop reads the reply
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                while not await queue.len():
+                    await asyncio.sleep(0.01)
+                item = await queue.take()
+                assert (item.value, item.deliveries) == ("item", 1)
+                await queue.ack(item)
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
 @pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="it takes its time to start processes")
 def test_the_example(server: Server) -> None:
 

@@ -40,6 +40,7 @@ class WaitingConnection(Connection):
         """
         framed = self._frame(request, deadline_of(request, self._settings))
         one = self._start(request, framed, waits=True)
+        one.late = partial(self._undo, request)  # the reply may come before a task that is cancelled runs
         timeout, alarm = self._settings.request_timeout, None
         if request.wait is not None and timeout is not None:
             alarm = Alarm(self._loop, request.wait / 1000 + timeout, partial(self._time_out, one.future))
@@ -57,26 +58,25 @@ class WaitingConnection(Connection):
         return reply
 
     def _withdraw(self, request: WaitingRequest[Any], request_id: int, one: _Outstanding) -> None:
-        """Cancels a request whose task has gone, and gives back what it gets."""
-
-        def undo(reply: Reply) -> None:
-            back = request.release or request.undo(reply)
-            if reply.status == frames.OK and back is not None:
-                self.post(back)
-
+        """Cancels a request whose task has gone, and gives back what it has got."""
         granted = one.future.done() and not one.future.cancelled() and one.future.exception() is None
         if granted:
-            undo(replies.join_parts(one.future.result(), one.sink))
+            self._undo(request, replies.join_parts(one.future.result(), one.sink))
             return
         if one.future.done() and not one.future.cancelled():
             one.future.exception()  # marks it as retrieved, or asyncio logs it
         one.future.cancel()
         if request_id not in self._outstanding:
-            return  # the connection was lost
-        one.late = undo
+            return  # the connection was lost, or the reply has come
         self.post(lock_requests.cancel(request_id))
         if request.release is not None:
             self.post(request.release)
+
+    def _undo(self, request: WaitingRequest[Any], reply: Reply) -> None:
+        """Gives back what a reply brings to a task that has gone."""
+        back = request.release or request.undo(reply)
+        if reply.status == frames.OK and back is not None:
+            self.post(back)
 
     def post(self, request: Request[Any]) -> None:
         """Sends a request of whose reply nothing is made, if the connection is up."""

@@ -339,6 +339,24 @@ def test_asyncio_ends_an_iteration_by_close(server: Server) -> None:
     asyncio.run(story())
 
 
+def test_a_task_that_is_cancelled_after_close_is_cancelled(server: Server) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            for turns in range(12):  # while it subscribes, and while it receives
+                messages = proxy.subscribe("closed and cancelled")
+                receiving = asyncio.ensure_future(messages.receive())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                closing = asyncio.ensure_future(messages.close())
+                await asyncio.sleep(0)
+                done = receiving.done()
+                receiving.cancel()
+                await asyncio.wait([receiving, closing])
+                assert done or receiving.cancelled()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
 def test_asyncio_ends_subscriptions_that_are_dropped(server: Server) -> None:
     async def story() -> None:
         async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:

@@ -6,11 +6,11 @@ import asyncio
 import math
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Awaitable, Deque, Iterable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Coroutine, Deque, Iterable, List, Optional, TypeVar, Union
 
 from . import lock_requests
 from .affinity import PROCESS, current_process
-from .aio_time import finish
+from .aio_time import finish, retrieve_error
 from .aio_waiting import WaitingConnection
 from .clock import MONOTONIC
 from .errors import Canceled, ConnectionLost, CyberDBError, DisconCyberDBError, ServerUnreachable
@@ -45,7 +45,7 @@ class Subscription:
         self._id = 0
         self._subscribed = False  # it was, before its connection was lost
         self._turn: Optional[asyncio.Future[None]] = None  # done when another task may ask for messages
-        self._receiving: Optional[asyncio.Future[Any]] = None
+        self._end: Optional[asyncio.Future[None]] = None  # done when it is closed
         self._closed = False
 
     async def receive(self, wait: Optional[Duration] = None) -> Optional[Message]:
@@ -82,8 +82,8 @@ class Subscription:
             return
         self._closed = True
         connection, self._connection = self._connection, None
-        if self._receiving is not None:
-            self._receiving.cancel()
+        if self._end is not None:
+            self._end.set_result(None)
         if connection is not None:
             with suppress(CyberDBError):  # without its connection, it has ended
                 await finish(connection.exchange(lock_requests.unsubscribe(self._id)))
@@ -122,40 +122,35 @@ class Subscription:
         request.undo = self._keep
         with suppress(Canceled):
             try:
-                reply = await self._ask(connection, request)
-                if reply is not None and reply.status != OK:
-                    request.result(reply)  # raises its error
-                elif reply is not None:
-                    self._keep(reply)
+                await self._unless_closed(self._bring(connection, request))
             except (ConnectionLost, KeyError):
                 self._connection = None
 
-    async def _ask(self, connection: WaitingConnection, request: WaitingRequest[Any]) -> Optional[Reply]:
-        """The reply to a RECEIVE; None if the subscription is closed."""
-        if self._closed:
-            return None
-        receiving = asyncio.ensure_future(connection.exchange_waiting(request))
-        try:
-            return await self._unless_closed(receiving)
-        except asyncio.CancelledError:
-            if receiving.done() and not receiving.cancelled() and receiving.exception() is None:
-                self._keep(receiving.result())  # it came at the same moment
-            raise
+    async def _bring(self, connection: WaitingConnection, request: WaitingRequest[Any]) -> None:
+        """Keeps what a RECEIVE brings. Errors: those of the request."""
+        reply = await connection.exchange_waiting(request)
+        if reply.status != OK:
+            request.result(reply)  # raises its error
+        self._keep(reply)
 
-    async def _unless_closed(self, work: Awaitable[T]) -> Optional[T]:
+    async def _unless_closed(self, work: Coroutine[Any, Any, T]) -> Optional[T]:
         """The result of work; None if close() has ended it."""
-        self._receiving = receiving = asyncio.ensure_future(work)
+        if self._end is None:
+            self._end = asyncio.get_running_loop().create_future()
+        task: asyncio.Future[T] = asyncio.ensure_future(work)
+        task.add_done_callback(retrieve_error)
+        both: List[asyncio.Future[Any]] = [task, self._end]
         try:
-            return await receiving
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():  # it withdraws its request before anything else is sent
+                task.cancel()
+                await asyncio.wait([task])
+        try:
+            return None if self._closed and task.cancelled() else task.result()
         except DisconCyberDBError:
             if not self._closed:
                 raise
-        except asyncio.CancelledError:
-            if not (self._closed and receiving.cancelled()):
-                receiving.cancel()
-                raise
-        finally:
-            self._receiving = None
         return None
 
     def _keep(self, reply: Reply) -> None:

@@ -69,7 +69,7 @@ async def first_of(work: Coroutine[Any, Any, T], seconds: Optional[float], end: 
         if not over.done():
             over.set_result(None)
 
-    task.add_done_callback(_retrieve_error)
+    task.add_done_callback(retrieve_error)
     task.add_done_callback(finish)
     end.add_done_callback(finish)
     alarm = None if seconds is None else Alarm(loop, seconds, finish)
@@ -88,7 +88,7 @@ async def first_of(work: Coroutine[Any, Any, T], seconds: Optional[float], end: 
     return None
 
 
-def _retrieve_error(task: asyncio.Future[Any]) -> None:
+def retrieve_error(task: asyncio.Future[Any]) -> None:
     """Marks the task's error as retrieved; otherwise asyncio would log it after a cancellation."""
     if not task.cancelled():
         task.exception()
@@ -108,5 +108,5 @@ async def finish(work: Awaitable[T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_retrieve_error)
+        task.add_done_callback(retrieve_error)
         raise

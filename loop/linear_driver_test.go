@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,6 +158,7 @@ func (c *noter) ask(
 		c.wire = nil
 	} else {
 		in.ret = c.now()
+		c.answered.Add(1)
 		if out, err = read(reply); err != nil {
 			return out, true, fmt.Errorf("%v: %w", in, err)
 		}
@@ -204,6 +206,8 @@ type course struct {
 	lossy   int   // each client loses its connection once in so many requests; 0: never
 	longest int64 // lease, in milliseconds
 	start   time.Time
+
+	answered atomic.Int64 // requests
 }
 
 // courseOn returns a course of five clients of a server, which lose their connections in every

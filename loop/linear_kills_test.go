@@ -118,7 +118,8 @@ func killHistories(t *testing.T, fault string, kills int) (wrong []porcupine.Ope
 }
 
 // killWithin makes histories at once, of locks and of queues by turns, each of the table with the
-// name and its number, and kills the server after a pause. It returns when it was dead.
+// name and its number, and kills the server after a pause, once each history has begun. It returns
+// when it was dead.
 func (k *killedServer) killWithin(
 	courses []course, name string, pause time.Duration,
 ) (histories [][]porcupine.Operation, killed time.Time) {
@@ -136,6 +137,14 @@ func (k *killedServer) killWithin(
 		}
 		running.Go(func() { histories[i], failed[i] = history(&courses[i], fmt.Sprint(name, i)) })
 	}
+	within(k.T, testTimeout, func() error {
+		for i := range courses {
+			if courses[i].answered.Load() == 0 {
+				return fmt.Errorf("history %d has not begun", i)
+			}
+		}
+		return nil
+	})
 	time.Sleep(pause) // a random moment, not a wait
 	killed = k.kill()
 	running.Wait()

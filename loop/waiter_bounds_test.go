@@ -74,8 +74,8 @@ func TestManyWaitersEndInSteps(t *testing.T) {
 	}
 }
 
-// TestStopEndsManyWaits: a server that stops refuses all requests that wait, and none twice. It ends
-// soon after that, and the lock for which they wait keeps its holder.
+// TestStopEndsManyWaits: a server that stops refuses all requests that wait, and none twice. It
+// ends soon after that, and the lock for which they wait keeps its holder.
 func TestStopEndsManyWaits(t *testing.T) {
 	t.Parallel()
 	const conns, each = 4, 4096

@@ -36,8 +36,8 @@
 //
 // With -fault and a server that is built with the tag "broken" the campaign must fail: "release" is
 // an UNLOCK that does not look at the owner, "fence" an IF FENCE that accepts all fences of a lock
-// that is held, "ack" an acknowledgement that does not look at the lease, "lease" and "due" a replay
-// that lets the leases of locks, and of items, begin anew.
+// that is held, "ack" an acknowledgement that does not look at the lease, "lease" and "due" a
+// replay that lets the leases of locks, and of items, begin anew.
 //
 // Everything random comes from one seed, which is printed. It repeats the choices, not the moments:
 // these are the machine's.

@@ -216,10 +216,7 @@ func (c *computation[K, V]) store(ctx context.Context, v V) error {
 // compute panicked.
 func (c *computation[K, V]) giveBack() {
 	_ = c.release()
-	if c.givenBack {
-		return
-	}
-	if q := c.begin(codec.OpComputed); q.seal() == nil {
-		_ = c.client.post(q)
+	if !c.givenBack {
+		_ = c.client.post(c.begin(codec.OpComputed))
 	}
 }

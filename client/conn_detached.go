@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"math/rand/v2"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -33,12 +34,24 @@ func (c *conn) post(q *call) error {
 	return nil
 }
 
-// post sends q on any connection that is up; see conn.post.
+// post completes q's frame and sends q on any connection that takes it; see conn.post. Errors: also
+// those of seal.
 func (c *Client) post(q *call) error {
-	if cn := c.anyConn(); cn != nil {
-		return cn.post(q)
+	if err := q.seal(); err != nil {
+		return err
 	}
-	return errDown
+	err := errDown
+	first := rand.IntN(len(c.slots))
+	for i := range c.slots {
+		cn := c.slots[(first+i)%len(c.slots)].conn.Load()
+		if cn == nil {
+			continue
+		}
+		if err = cn.post(q); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // giveUp ends the caller's wait for the pipeline's replies. If the pipeline is one call that may

@@ -120,11 +120,7 @@ func (l *lease) tick() {
 func (l *lease) send(now time.Time, ttl time.Duration) {
 	q := l.renew(ttl)
 	q.late = func(_ *conn, q *call) { l.renewed(now.Add(ttl), q) }
-	err := q.seal()
-	if err == nil {
-		err = l.client.post(q)
-	}
-	if err != nil {
+	if l.client.post(q) != nil {
 		l.again()
 	}
 }

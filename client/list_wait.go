@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"cyberdb-fast/codec"
@@ -22,9 +23,10 @@ func (l *List[T]) popWait(wait time.Duration) *call {
 // allows. Callers that wait are served in the order in which they came.
 //
 // If ctx ends first, PopLeftWait returns its error, and an element that was taken meanwhile is put
-// back; so is one that is not a T, and the error says what it is. The request is not repeated if
-// the connection is lost: after ErrConnectionLost the element may be taken and lost. Take is for
-// elements that must not be. Errors: ErrIndex if the wait has ended; ErrValue if it is below 0.
+// back; so is one that is not a T, and the error says what it is. Without a connection it is lost,
+// and the error says that. The request is not repeated if the connection is lost: after
+// ErrConnectionLost the element may be taken and lost. Take is for elements that must not be.
+// Errors: ErrIndex if the wait has ended; ErrValue if it is below 0.
 func (l *List[T]) PopLeftWait(ctx context.Context, wait time.Duration) (T, error) {
 	return ask(ctx, wait, ifRefused, l.popLeftWait, l.decodePopped(codec.OpListAppendLeft))
 }
@@ -46,14 +48,15 @@ func (l *List[T]) waiting(q *call, wait time.Duration, back codec.Opcode) *call 
 }
 
 // decodePopped returns a function that decodes a popped element. If it cannot, it puts the element
-// back by the operation back.
+// back by the operation back; the error says so if that fails too.
 func (l *List[T]) decodePopped(back codec.Opcode) func(q *call) (T, error) {
 	return func(q *call) (T, error) {
 		v, err := decodeOne[T](q)
-		if err != nil {
-			if again := l.putBack(back, q.reply); again.seal() == nil {
-				_ = l.client.post(again)
-			}
+		if err == nil {
+			return v, nil
+		}
+		if failed := l.client.post(l.putBack(back, q.reply)); failed != nil {
+			err = fmt.Errorf("%w; the element is lost, it cannot be put back: %w", err, failed)
 		}
 		return v, err
 	}

@@ -30,9 +30,9 @@ type LockOptions struct {
 
 const defaultLease = 30 * time.Second
 
-// withDefaults returns o with its zero fields filled in. Errors: ErrValue.
+// withDefaults returns o with its zero fields filled in, but for Wait. Errors: ErrValue.
 func (o LockOptions) withDefaults() (LockOptions, error) {
-	o.TTL, o.Wait, o.N = or(o.TTL, defaultLease), or(o.Wait, Forever), or(o.N, 1)
+	o.TTL, o.N = or(o.TTL, defaultLease), or(o.N, 1)
 	if o.MaxHold < 0 {
 		return o, fmt.Errorf("%w: MaxHold is negative: %v", ErrValue, o.MaxHold)
 	}
@@ -83,28 +83,13 @@ type Lock struct {
 //	}
 //	defer lock.Unlock(ctx)
 func (c *Client) Lock(ctx context.Context, name string, options LockOptions) (*Lock, error) {
-	options, err := options.withDefaults()
-	if err == nil {
-		err = checkLockName(name)
-	}
-	if err != nil {
-		return nil, &Error{Op: codec.OpLock.String(), Err: err}
-	}
-	return c.lock(ctx, name, &options)
+	return c.lock(ctx, name, or(options.Wait, Forever), options)
 }
 
 // TryLock is Lock without a wait: it returns ErrLockHeld if the lock has its owner, or if another
 // one waits for it. Options.Wait does not count.
 func (c *Client) TryLock(ctx context.Context, name string, options LockOptions) (*Lock, error) {
-	options, err := options.withDefaults()
-	if err == nil {
-		err = checkLockName(name)
-	}
-	if err != nil {
-		return nil, &Error{Op: codec.OpLock.String(), Err: err}
-	}
-	options.Wait = 0
-	return c.lock(ctx, name, &options)
+	return c.lock(ctx, name, 0, options)
 }
 
 // checkLockName returns ErrValue, wrapped, for a name that no lock has.
@@ -120,7 +105,14 @@ func checkLockName(name string) error {
 	return nil
 }
 
-func (c *Client) lock(ctx context.Context, name string, o *LockOptions) (*Lock, error) {
+func (c *Client) lock(ctx context.Context, name string, wait time.Duration, o LockOptions) (*Lock, error) {
+	o, err := o.withDefaults()
+	if err == nil {
+		err = checkLockName(name)
+	}
+	if err != nil {
+		return nil, &Error{Op: codec.OpLock.String(), Err: err}
+	}
 	for began := time.Now(); ; {
 		l := &Lock{
 			lease: lease{client: c, ttl: o.TTL, maxHold: o.MaxHold, hard: o.NoRenew},
@@ -131,7 +123,7 @@ func (c *Client) lock(ctx context.Context, name string, o *LockOptions) (*Lock, 
 		asked := time.Now()
 		fence, err := ask(
 			ctx,
-			left(o.Wait, began),
+			left(wait, began),
 			ifLost,
 			func(wait time.Duration) *call { return l.request(wait, o.N) },
 			func(q *call) (*uint64, error) { return govalue.UnmarshalOf[*uint64](q.reply) },
@@ -150,7 +142,7 @@ func (c *Client) lock(ctx context.Context, name string, o *LockOptions) (*Lock, 
 		case lasts:
 			l.start(asked, granted)
 			return l, nil
-		case left(o.Wait, began) == 0:
+		case left(wait, began) == 0:
 			return nil, &Error{
 				Op:  codec.OpLock.String(),
 				Err: fmt.Errorf("%w: %q: it was granted, and lost before the reply was read", ErrLockHeld, name),
@@ -169,9 +161,7 @@ func (l *Lock) confirm(ctx context.Context, asked time.Time) (granted time.Time,
 	asked = time.Now()
 	holders, _, err := l.client.LockHolders(ctx, l.name)
 	if err != nil {
-		if q := l.begin(codec.OpUnlock); q.seal() == nil {
-			_ = l.client.post(q)
-		}
+		_ = l.client.post(l.begin(codec.OpUnlock))
 		return asked, false, err
 	}
 	for _, h := range holders {
@@ -241,9 +231,7 @@ func (l *Lock) Context(parent context.Context) (ctx context.Context, cancel cont
 func (l *Lock) Unlock(ctx context.Context) error {
 	lost := l.release()
 	if ctx.Err() != nil {
-		if q := l.begin(codec.OpUnlock); q.seal() == nil {
-			_ = l.client.post(q)
-		}
+		_ = l.client.post(l.begin(codec.OpUnlock))
 		return &Error{Op: codec.OpUnlock.String(), Err: ctx.Err()}
 	}
 	attempts := 0

@@ -224,22 +224,28 @@ func (l *Lock) Context(parent context.Context) (ctx context.Context, cancel cont
 	}
 }
 
-// Unlock releases the lock and wakes the next owner that waits. It sends the release even if ctx
-// has ended, and then does not wait for the reply and returns the context's error. Errors:
-// ErrLockLost if the lock was lost before, or was released by another call of Unlock; those of the
-// connection: the lock is then free after its TTL at the latest.
+// Unlock releases the lock and wakes the next owner that waits. A fence and a deadline of ctx do not
+// count for the release. If ctx has ended, or ends before the reply comes, Unlock sends the release
+// all the same if there is a connection, and returns the context's error. Errors: ErrLockLost if the
+// lock was lost before, or was released by another call of Unlock; those of the connection: the lock
+// is then free after its TTL at the latest.
 func (l *Lock) Unlock(ctx context.Context) error {
 	lost := l.release()
-	if ctx.Err() != nil {
-		_ = l.client.post(l.begin(codec.OpUnlock))
-		return &Error{Op: codec.OpUnlock.String(), Err: ctx.Err()}
-	}
 	attempts := 0
-	was, err := ask(ctx, 0, ifLost, func(time.Duration) *call {
-		attempts++
-		return l.begin(codec.OpUnlock)
-	}, decodeOne[bool])
+	was, err := false, ctx.Err()
+	if err == nil {
+		sending, cancel := context.WithCancel(context.WithoutCancel(withoutFence(ctx)))
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		was, err = ask(sending, 0, ifLost, func(time.Duration) *call {
+			attempts++
+			return l.begin(codec.OpUnlock)
+		}, decodeOne[bool])
+	}
 	switch {
+	case err != nil && ctx.Err() != nil:
+		_ = l.client.post(l.begin(codec.OpUnlock)) // the first one may not have been sent
+		return &Error{Op: codec.OpUnlock.String(), Err: ctx.Err()}
 	case lost != nil:
 		return &Error{Op: codec.OpUnlock.String(), Err: fmt.Errorf("lock %q: %w", l.name, lost)}
 	case err != nil || was:

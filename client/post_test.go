@@ -1,8 +1,11 @@
 package client
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"cyberdb-fast/codec"
 	"cyberdb-fast/codec/govalue"
@@ -51,5 +54,39 @@ func TestElementThatCannotBePutBack(t *testing.T) {
 	_, err := ListOf[int](c, "l").decodePopped(codec.OpListAppend)(q)
 	if !errors.Is(err, govalue.ErrWrongType) || !errors.Is(err, errDown) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestUnlockThatIsNotAnswered ends a context before the reply comes. The server does not learn its
+// deadline, and gets the release once more, in case that the first was not sent.
+func TestUnlockThatIsNotAnswered(t *testing.T) {
+	p, r := startPeer(t), &recorder{}
+	p.answer = func(_ *peer, req codec.Request) []byte {
+		r.add(req)
+		switch {
+		case req.Op == codec.OpLock:
+			return ok(req.ID, encoded(t, 7))
+		case req.Flags&codec.FlagDeadline != 0:
+			t.Errorf("%v has a deadline", req.Op)
+		}
+		return nil
+	}
+	lock, err := dialPeer(t, p, nil).Lock(t.Context(), "L", LockOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	done := make(chan error)
+	go func() { done <- lock.Unlock(ctx) }()
+	r.await(t, "UNLOCK", 1)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	for _, release := range r.await(t, "UNLOCK", 2) {
+		if !bytes.Equal(release.args[1].([]byte), lock.owner[:]) {
+			t.Errorf("of another owner: %v", release)
+		}
 	}
 }

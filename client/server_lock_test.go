@@ -91,6 +91,23 @@ func TestLocks(t *testing.T) {
 	s.expect("nobody", client.ErrLockLost, d.Set(now, "k", 2))
 }
 
+// TestUnlockWithAFence releases locks with contexts whose fences make the server refuse all requests
+// with them.
+func TestUnlockWithAFence(t *testing.T) {
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
+	lost := client.IfFence(ctx, "lost", 1)
+	for name, fenced := range map[string]context.Context{
+		"the fence of a lost lock": lost,
+		"two fences":               client.IfFence(lost, "another", 2),
+	} {
+		lock, err := c.Lock(ctx, "L", client.LockOptions{})
+		s.expect(name, nil, err)
+		s.expect(name, nil, lock.Unlock(fenced))
+		holders, _, err := c.LockHolders(ctx, "L")
+		s.expect(name, 0, len(holders), err)
+	}
+}
+
 // TestWaitersTakeNoGoroutines has thousands of waiters in one client: there is the caller's
 // goroutine of each, and no other. All are served, one at a time.
 func TestWaitersTakeNoGoroutines(t *testing.T) {

@@ -65,10 +65,16 @@ func (d *Dict[K, V]) GetOrCompute(
 	if err != nil {
 		return v, &Error{Op: codec.OpDictGetOrCompute.String(), Table: d.table.text, Err: err}
 	}
-	asked := time.Now()
-	got, err := ask(ctx, Forever, ifLost, c.request, decodeComputeState[V])
+	asked, attempts := time.Now(), 0
+	got, err := ask(ctx, Forever, ifLost, func(wait time.Duration) *call {
+		attempts++
+		return c.request(wait)
+	}, decodeComputeState[V])
 	switch {
 	case err != nil:
+		if mayOwn(attempts, err) {
+			_ = c.client.post(c.begin(codec.OpComputed))
+		}
 		return v, err
 	case got.state == computeFresh || got.state == computeStale:
 		return got.value, nil
@@ -138,8 +144,8 @@ func newComputation[K, V any](d *Dict[K, V], k K, o ComputeOptions) (*computatio
 	return c, nil
 }
 
-// request makes the request DICT GET OR COMPUTE. If its reply comes too late for the caller, the
-// right to compute is given back.
+// request makes the request DICT GET OR COMPUTE. If its reply comes too late for the caller, or not at
+// all, the right to compute is given back.
 func (c *computation[K, V]) request(wait time.Duration) *call {
 	q := c.begin(codec.OpDictGetOrCompute)
 	q.addTime("a lease", c.ttl, 1)
@@ -147,7 +153,8 @@ func (c *computation[K, V]) request(wait time.Duration) *call {
 	q.addWait(wait)
 	q.late = func(cn *conn, q *call) {
 		var state int
-		if _, err := decodeNext(q.reply, &state); q.granted() && err == nil && state >= computeRenew {
+		_, err := decodeNext(q.reply, &state)
+		if q.lost != nil || q.granted() && err == nil && state >= computeRenew {
 			undo(cn, c.begin(codec.OpComputed))
 		}
 	}

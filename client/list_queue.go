@@ -56,8 +56,9 @@ func (p ListPipe[T]) Put(v T, delay time.Duration) *Future[struct{}] {
 //
 // If ctx ends first, Take returns its error, and an item that was taken meanwhile is returned; that
 // delivery does not count. If the connection is lost, Take asks again, and gets what it was given
-// before. Errors: ErrValue for a lease that is not above 0 or a wait below 0; after
-// ErrConnectionLost, an item may be leased to nobody until the lease ends.
+// before. If it returns an error after that, ErrConnectionLost or another, an item may be leased to
+// no client until the lease ends; so it may after ErrReplyTooLarge. Errors: ErrValue for a lease that
+// is not above 0 or a wait below 0.
 func (l *List[T]) Take(ctx context.Context, lease, wait time.Duration) (item Delivery[T], ok bool, err error) {
 	claim := newOwner()
 	e, err := ask(

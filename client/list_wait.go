@@ -25,7 +25,8 @@ func (l *List[T]) popWait(wait time.Duration) *call {
 // If ctx ends first, PopLeftWait returns its error, and an element that was taken meanwhile is put
 // back; so is one that is not a T, and the error says what it is. Without a connection it is lost,
 // and the error says that. The request is not repeated if the connection is lost: after
-// ErrConnectionLost the element may be taken and lost. Take is for elements that must not be.
+// ErrConnectionLost the element may be taken and lost, as it is after ErrReplyTooLarge. Take is for
+// elements that must not be.
 // Errors: ErrIndex if the wait has ended; ErrValue if it is below 0.
 func (l *List[T]) PopLeftWait(ctx context.Context, wait time.Duration) (T, error) {
 	return ask(ctx, wait, ifRefused, l.popLeftWait, l.decodePopped(codec.OpListAppendLeft))

@@ -74,8 +74,9 @@ type Lock struct {
 // ctx is for the wait only: it may end while the lock is held.
 //
 // Errors: ErrLockHeld if the wait has ended; ErrValue for an option that is out of range;
-// ErrOverloaded if too many requests wait; those of the connection. After ErrConnectionLost, the
-// lock may be held until its TTL has passed.
+// ErrOverloaded if too many requests wait; those of the connection. If a connection was lost during
+// the wait, and there is no other when Lock returns an error, the lock may be held until its TTL has
+// passed.
 //
 //	lock, err := db.Lock(ctx, "nightly report", client.LockOptions{})
 //	if err != nil {
@@ -120,16 +121,22 @@ func (c *Client) lock(ctx context.Context, name string, wait time.Duration, o Lo
 			owner: newOwner(),
 		}
 		l.renew = l.renewal
-		asked := time.Now()
+		asked, attempts := time.Now(), 0
 		fence, err := ask(
 			ctx,
 			left(wait, began),
 			ifLost,
-			func(wait time.Duration) *call { return l.request(wait, o.N) },
+			func(wait time.Duration) *call {
+				attempts++
+				return l.request(wait, o.N)
+			},
 			func(q *call) (*uint64, error) { return govalue.UnmarshalOf[*uint64](q.reply) },
 		)
 		switch {
 		case err != nil:
+			if mayOwn(attempts, err) {
+				_ = c.post(l.begin(codec.OpUnlock))
+			}
 			return nil, err
 		case fence == nil:
 			return nil, &Error{Op: codec.OpLock.String(), Err: fmt.Errorf("%w: %q", ErrLockHeld, name)}
@@ -172,14 +179,15 @@ func (l *Lock) confirm(ctx context.Context, asked time.Time) (granted time.Time,
 	return asked, false, nil
 }
 
-// request makes the request LOCK. If its reply comes too late for the caller, the lock is released.
+// request makes the request LOCK. If its reply comes too late for the caller, or not at all, the lock
+// is released.
 func (l *Lock) request(wait time.Duration, n int) *call {
 	q := l.begin(codec.OpLock)
 	q.addTime("TTL", l.ttl, 1)
 	q.addWait(wait)
 	add(q, n)
 	q.late = func(c *conn, q *call) {
-		if q.granted() {
+		if q.granted() || q.lost != nil {
 			undo(c, l.begin(codec.OpUnlock))
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,4 +91,99 @@ func TestUnlockThatIsNotAnswered(t *testing.T) {
 			t.Errorf("of another owner: %v", release)
 		}
 	}
+}
+
+// owned are the waits whose grants can be given back without knowing them.
+var owned = []struct {
+	name    string
+	wait    codec.Opcode
+	release string
+	call    func(ctx context.Context, c *Client) error
+	request func(c *Client) *call
+}{
+	{"Lock", codec.OpLock, "UNLOCK", func(ctx context.Context, c *Client) error {
+		_, err := c.Lock(ctx, "L", LockOptions{})
+		return err
+	}, func(c *Client) *call {
+		l := &Lock{lease: lease{client: c, ttl: time.Second}, name: "L"}
+		return l.request(Forever, 1)
+	}},
+	{"GetOrCompute", codec.OpDictGetOrCompute, "COMPUTED", func(ctx context.Context, c *Client) error {
+		_, err := DictOf[string, string](c, "d").GetOrCompute(ctx, "k", ComputeOptions{}, nil)
+		return err
+	}, func(c *Client) *call {
+		computed, _ := newComputation(DictOf[string, string](c, "d"), "k", ComputeOptions{})
+		return computed.request(Forever)
+	}},
+}
+
+// TestLostGrantsAreGivenBack breaks the connection of calls that wait, and cancels them when they
+// have asked again: the first request may have been granted.
+func TestLostGrantsAreGivenBack(t *testing.T) {
+	for _, test := range owned {
+		p, r := startPeer(t), &recorder{}
+		var waiting uint32
+		p.answer = func(p *peer, req codec.Request) []byte {
+			r.add(req)
+			switch {
+			case req.Op == test.wait && len(r.ops()) == 1:
+				for conn := range p.conns {
+					_ = conn.Close()
+				}
+				return nil
+			case req.Op == test.wait:
+				waiting = req.ID
+				return nil
+			case req.Op == codec.OpCancel:
+				end := failure(waiting, &codec.Error{Status: codec.StatusCanceled, Message: "canceled"})
+				return append(end, ok(req.ID, encoded(t, true))...)
+			}
+			return ok(req.ID, encoded(t, true))
+		}
+		ctx, cancel := context.WithCancel(testContext(t))
+		done := make(chan error)
+		c := dialPeer(t, p, nil)
+		go func() { done <- test.call(ctx, c) }()
+		asked := r.await(t, test.wait.String(), 2)
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v", test.name, err)
+		}
+		release := r.await(t, test.release, 1)[0]
+		if n := len(release.args); !slices.EqualFunc(release.args, asked[0].args[:n], reflect.DeepEqual) {
+			t.Errorf("%s: %v releases what another than %v was granted", test.name, release, asked[0])
+		}
+	}
+}
+
+// TestLostRepliesOfCanceledWaits loses the connection of a wait after its caller has gone. What it
+// was granted is given back on another connection.
+func TestLostRepliesOfCanceledWaits(t *testing.T) {
+	for _, test := range owned {
+		s := newFakeServer(t)
+		q := test.request(s.client)
+		q.lost = ErrConnectionLost
+		down := queueOnly()
+		down.err = ErrConnectionLost
+		q.late(down, q)
+		if req, _, err := codec.ParseRequest(s.pending); err != nil || req.Op.String() != test.release {
+			t.Errorf("%s: sent %v, %v", test.name, req.Op, err)
+		}
+	}
+}
+
+// TestLargeReplyToAComputation grants the right to compute with a stale value that is larger than
+// the client accepts: the right is given back.
+func TestLargeReplyToAComputation(t *testing.T) {
+	p, r := startPeer(t), &recorder{}
+	p.answer = func(_ *peer, req codec.Request) []byte {
+		r.add(req)
+		return ok(req.ID, encoded(t, computeRenew, 9, make([]byte, 100)))
+	}
+	c := dialPeer(t, p, func(o *Options) { o.MaxReplyBytes = 50 })
+	_, err := DictOf[string, []byte](c, "d").GetOrCompute(testContext(t), "k", ComputeOptions{}, nil)
+	if !errors.Is(err, ErrReplyTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	r.await(t, "COMPUTED", 1)
 }

@@ -113,6 +113,12 @@ func (c *Client) pause(ctx context.Context, attempts int) {
 	}
 }
 
+// mayOwn says whether a wait that has failed with err after so many attempts may have been granted all
+// the same: the reply was lost, or was not kept.
+func mayOwn(attempts int, err error) bool {
+	return attempts > 1 || errors.Is(err, ErrConnectionLost) || errors.Is(err, ErrReplyTooLarge)
+}
+
 // granted says whether a reply that came too late for the caller has given it something.
 func (q *call) granted() bool { return q.lost == nil && q.status == codec.StatusOK }
 

@@ -31,6 +31,9 @@ from cyberdb_fast import (
     decoding,
     list_requests,
 )
+from cyberdb_fast.connection import Connection
+from cyberdb_fast.frames import Reply
+from cyberdb_fast.requests import WaitingRequest
 from cyberdb_fast.values import encode
 from test_subscriptions import settle
 
@@ -121,6 +124,27 @@ def test_what_is_late_is_refused(new_list: NewList) -> None:
     for receipt in (0, -1, 2**63, 2**70):
         with pytest.raises((LeaseExpired, ValueError, OverflowError)):
             queue.ack(receipt)
+
+
+def test_a_request_that_waits_stands_in_line_from_the_first(
+    proxy: Proxy, new_list: NewList, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a wait it would be before those that wait already."""
+    tried: List[Any] = []
+    exchange = Connection.exchange_waiting
+
+    def noted(self: Connection, request: WaitingRequest[Any]) -> Reply:
+        tried.append(request.wait)
+        return exchange(self, request)
+
+    monkeypatch.setattr(Connection, "exchange_waiting", noted)
+    queue = new_list(range(6))
+    for call in (queue.take, queue.pop, queue.popleft):
+        for wait in (20, 0):
+            call(wait=wait)
+    assert tried == [1, 0, 1, 1]  # pop(wait=0) is a plain pop
+    with proxy.lock(new_name(), wait=20):
+        assert tried.pop() == 0  # it is refused if others wait
 
 
 def refuse(data: bytes) -> Any:

@@ -226,13 +226,13 @@ class Client:
             raise
 
     def _try_now(self, batcher: Batcher, request: WaitingRequest[Any]) -> Optional[Reply]:
-        """The reply to request without a wait; None if no connection is idle, or if it was lost."""
+        """The reply to request after its trial; None if no connection is idle or it was lost."""
         pool = batcher.pool
         lease: Lease = []
         try:
             if not pool.take(lease):
                 return None
-            reply = lease[0].exchange_waiting(request.asking(0))
+            reply = lease[0].exchange_waiting(request.asking(request.trial if request.wait else 0))
             pool.release(lease)
         except TooLarge:
             pool.release(lease)

@@ -29,6 +29,9 @@ T = TypeVar("T")
 # The time, in seconds, for which an item that was taken from a queue is leased.
 DEFAULT_LEASE = 60
 
+# Without a wait, a request would be before those that stand in line for an item.
+IN_LINE = 1
+
 Index = Union[SupportsIndex, slice]
 
 
@@ -127,6 +130,7 @@ def _popping(
         vain=lambda reply: reply.status == frames.INDEX_ERROR,
         undo=undo,
         repeatable=False,
+        trial=IN_LINE,
     )
 
 
@@ -188,6 +192,7 @@ def list_take(
         wait_milliseconds(wait),
         read,
         undo=undo,
+        trial=IN_LINE,
     )
 
 

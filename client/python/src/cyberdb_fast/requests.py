@@ -76,11 +76,12 @@ class WaitingRequest(Request[T]):
     release   a request that gives back what this one got or will get, in any case
     undo      the request that gives back what a reply brings, if the caller is gone; or None
     repeatable  it may be sent again when its connection is lost: it does nothing twice
+    trial     the wait with which it is tried first, in milliseconds
     sent      it may have been sent by its caller
     brought   the replies; who gives back what they have brought removes them first
     """
 
-    __slots__ = ("_after", "_end", "brought", "release", "repeatable", "sent", "undo", "vain", "wait")
+    __slots__ = ("_after", "_end", "brought", "release", "repeatable", "sent", "trial", "undo", "vain", "wait")
 
     def __init__(
         self,
@@ -94,13 +95,14 @@ class WaitingRequest(Request[T]):
         release: Optional[Request[Any]] = None,
         undo: Callable[[Reply], Optional[Request[Any]]] = lambda _: None,
         repeatable: bool = True,
+        trial: int = 0,
     ) -> None:
         """The arguments of the request are before, the wait and after."""
         end = encode(wait) + after
         super().__init__(opcode, before + end, read)
         self.wait, self._end, self._after = wait, len(end), after
         self.vain, self.release, self.undo, self.repeatable = vain, release, undo, repeatable
-        self.sent = False
+        self.sent, self.trial = False, trial
         self.brought: List[Reply] = []
 
     def asking(self, wait: Optional[int]) -> WaitingRequest[T]:

@@ -230,7 +230,8 @@ class Proxy:
         ttl        the lease: without renewal, the server frees the lock after this time
         wait       how long `with` and acquire() wait for the lock; None: for ever
         renew      whether the lease is renewed, while the thread or greenlet that acquired it lives
-        max_hold   the lock is held for at most this time, however often it is renewed
+        max_hold   the lock is held for about this time at most, however often it is renewed; a
+                   renewal counts from when it reaches the server
         reentrant  a thread or greenlet that holds it may acquire it again
 
         Times are seconds or timedeltas. In `with`, LockTimeout is raised if the wait ends, and

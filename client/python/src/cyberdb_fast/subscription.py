@@ -30,8 +30,6 @@ LIMIT = 100
 WAIT_MILLISECONDS = 60_000
 # With these replies to RECEIVE the server does not know the subscription, or not for long.
 _LOST = (KEY_ERROR, SHUTTING_DOWN)
-# How long a request that was cancelled may take to end in the server.
-ENDING_SECONDS = 5.0
 
 
 def names_of(channels: Iterable[str], prefix: Union[str, Iterable[str]]) -> Tuple[List[str], List[str]]:

@@ -810,6 +810,31 @@ def test_the_lock_of_a_task_that_has_ended_is_not_renewed(server: Server) -> Non
     asyncio.run(story())
 
 
+def test_a_renewal_without_a_reply_delays_no_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            keeper, hangs = client.keeper, asyncio.Event()
+            connection = keeper._connection
+
+            async def first_hangs() -> Any:
+                if not hangs.is_set():
+                    hangs.set()
+                    await asyncio.Event().wait()
+                return await connection()
+
+            monkeypatch.setattr(keeper, "_connection", first_hangs)
+            first, second = proxy.lock("without a reply", ttl=0.5), proxy.lock("beside it", ttl=1)
+            await first.acquire()
+            await hangs.wait()
+            await second.acquire()
+            await asyncio.sleep(2)
+            assert first.lost
+            assert not second.lost
+            await second.release()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
 def test_the_owner_is_the_task_that_calls(server: Server) -> None:
     async def story() -> None:
         async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:

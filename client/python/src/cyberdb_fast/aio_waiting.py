@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 from functools import partial
-from typing import Any, Awaitable, Callable, Optional
+from typing import Any, Awaitable, Callable, Optional, Set
 
 from . import frames, lock_requests, replies, requests
 from .aio_connection import Connection, Forked, _Outstanding
@@ -135,13 +135,18 @@ async def wait_for(connection: Callable[[], Awaitable[WaitingConnection]], reque
 
 
 class Keeper:
-    """Renews the leases of one event loop, in one task, which ends when there are none."""
+    """Renews the leases of one event loop.
+
+    One task, which ends when there are none, begins renewals. Each has a task of its own: one that
+    gets no reply delays no others.
+    """
 
     def __init__(self, connection: Callable[[], Awaitable[WaitingConnection]]) -> None:
         self._connection = connection
         self._renewals = Renewals()
         self._task: Optional[asyncio.Task[None]] = None
         self._sleep: Optional[asyncio.Future[None]] = None
+        self._under_way: Set[asyncio.Task[None]] = set()
 
     def renew(self, lease: Lease) -> None:
         """Renews a lease until it is released or lost, or its task has ended."""
@@ -158,9 +163,9 @@ class Keeper:
             self._wake()
 
     def close(self) -> None:
-        """Ends the task."""
-        if self._task is not None:
-            self._task.cancel()
+        """Ends the tasks."""
+        for task in [*self._under_way, *([self._task] if self._task is not None else [])]:
+            task.cancel()
 
     def _wake(self) -> None:
         if self._sleep is not None and not self._sleep.done():
@@ -168,12 +173,14 @@ class Keeper:
 
     async def _run(self) -> None:
         while self._renewals:
-            now = MONOTONIC[0]()
-            await asyncio.gather(*[self._renew(lease, ttl) for lease, ttl in self._renewals.due(now)])
+            for lease, ttl in self._renewals.due(MONOTONIC[0]()):
+                renewal = asyncio.get_running_loop().create_task(self._renew(lease, ttl))
+                self._under_way.add(renewal)
+                renewal.add_done_callback(self._under_way.discard)
             await self._pause(self._renewals.next_at - MONOTONIC[0]())
 
     async def _pause(self, seconds: float) -> None:
-        """Sleeps; add and discard may end it."""
+        """Sleeps; renew, discard and the end of a renewal may end it."""
         if not self._renewals or seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -191,4 +198,7 @@ class Keeper:
         with contextlib.suppress(CyberDBError, OSError):
             reply = (await (await self._connection()).exchange(lease.renewing(ttl)))[0]
         lease.answered(reply, asked_at, ttl)
+        earlier = lease.due_at < self._renewals.next_at
         self._renewals.hasten(lease.due_at)
+        if earlier:
+            self._wake()

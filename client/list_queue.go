@@ -48,8 +48,8 @@ func (p ListPipe[T]) Put(v T, delay time.Duration) *Future[struct{}] {
 // caller checks by the error of Ack that it was in time. The option MaxDeliveries limits how often:
 // see ListOptions.
 //
-// If the value is not a T, Take returns the error, and with it the item's receipt: the item is
-// leased as any other. The caller may give it back, or leave it until the lease ends.
+// If the value is not a T, Take returns an error, and returns the item: it joins the end of the list
+// after the time of the lease, and does not block the items behind it. That delivery counts.
 //
 // Leased and delayed items are not elements of the list: Len, Clear, slices, iterations, and other
 // requests neither see nor change them. Drop removes them.
@@ -66,7 +66,7 @@ func (l *List[T]) Take(ctx context.Context, lease, wait time.Duration) (item Del
 		wait,
 		ifLost,
 		func(wait time.Duration) *call { return l.take(claim, lease, wait) },
-		decodeDelivery[T],
+		func(q *call) (Entry[Delivery[T]], error) { return l.decodeDelivery(q, lease) },
 	)
 	return e.Value, e.Found, err
 }
@@ -90,21 +90,23 @@ func (l *List[T]) take(claim owner, lease, wait time.Duration) *call {
 	return q
 }
 
-// decodeDelivery decodes nil, or receipt, deliveries and value.
-func decodeDelivery[T any](q *call) (e Entry[Delivery[T]], err error) {
+// decodeDelivery decodes nil, or receipt, deliveries and value. If it cannot decode the value, it
+// returns the item to the end of the list, after the time of its lease.
+func (l *List[T]) decodeDelivery(q *call, lease time.Duration) (e Entry[Delivery[T]], err error) {
 	var receipt *Receipt
 	rest, err := decodeNext(q.reply, &receipt)
 	if err != nil || receipt == nil {
 		return e, err
 	}
-	e.Value.Receipt, e.Found = *receipt, true
-	if rest, err = decodeNext(rest, &e.Value.Deliveries); err == nil {
-		_, err = decodeNext(rest, &e.Value.Value)
+	d := Delivery[T]{Receipt: *receipt}
+	if rest, err = decodeNext(rest, &d.Deliveries); err == nil {
+		_, err = decodeNext(rest, &d.Value)
 	}
 	if err != nil {
-		err = fmt.Errorf("the item with receipt %d: %w", *receipt, err)
+		_ = l.client.post(l.nack(*receipt, lease)) // if it fails, the lease ends in that time
+		return e, fmt.Errorf("delivery %d of an item, which returns after its lease: %w", d.Deliveries, err)
 	}
-	return e, err
+	return Entry[Delivery[T]]{Value: d, Found: true}, nil
 }
 
 // Ack removes a delivered item for good. Errors: ErrLeaseExpired if the lease has ended: the item

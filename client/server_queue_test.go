@@ -29,20 +29,31 @@ func TestListOptions(t *testing.T) {
 	s.expect("too many", client.ErrValue, l.Configure(ctx, client.ListOptions{MaxDeliveries: 1001, DeadLetter: "d"}))
 }
 
-// TestItemThatCannotBeDecoded takes an item of another type: its receipt comes with the error.
+// TestItemThatCannotBeDecoded takes an item of another type. It returns at the end of the list when
+// its lease would end, and is moved to the dead letters at last.
 func TestItemThatCannotBeDecoded(t *testing.T) {
-	c, ctx := startServer(t).Client(t, nil), t.Context()
-	if err := c.CreateList(ctx, "q", "text"); err != nil {
-		t.Fatal(err)
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
+	all := client.ListOf[any](c, "q")
+	o := client.ListOptions{MaxDeliveries: 2, DeadLetter: "dead"}
+	s.expect("create", nil, all.CreateWith(ctx, o, "text", int64(1)))
+	holds := func(l *client.List[any], want ...any) func() bool {
+		return func() bool {
+			got, err := l.Values(ctx)
+			return err == nil && slices.Equal(got, want)
+		}
 	}
 	q := client.ListOf[int](c, "q")
-	item, _, err := q.Take(ctx, time.Minute, 0)
-	if err == nil || item.Receipt == 0 {
-		t.Fatalf("got %+v, %v", item, err)
-	}
-	if err := q.Ack(ctx, item.Receipt); err != nil {
-		t.Error(err)
-	}
+	const lease = 300 * time.Millisecond
+	item, ok, err := q.Take(ctx, lease, 0)
+	s.expect("a text", govalue.ErrWrongType, err)
+	s.expect("nothing is taken", client.Delivery[int]{}, item, nil)
+	s.expect("nothing is taken", false, ok, nil)
+	eventually(t, "the text is back", holds(all, int64(1), "text"))
+	item, _, err = q.Take(ctx, time.Minute, 0)
+	s.expect("the next one", 1, item.Value, err)
+	_, _, err = q.Take(ctx, lease, 0)
+	s.expect("the text again", govalue.ErrWrongType, err)
+	eventually(t, "the text is a dead letter", holds(c.List("dead"), "text"))
 }
 
 // TestPoppedElementThatCannotBeDecoded waits for elements of another type: they stay in the list.

@@ -76,18 +76,21 @@ func ask[R any](
 	decode func(*call) (R, error),
 ) (result R, err error) {
 	began := time.Now()
-	var lost error
+	var lost *Error // of the attempt whose connection was lost last
 	for retries, attempts := 0, 0; ; attempts++ {
 		q := build(left(wait, began))
 		c := q.client
 		result, err = request(ctx, q, decode)
 		switch {
 		case errors.Is(err, ErrUnsent) && lost != nil:
+			if errors.Is(err, ErrClosed) {
+				lost.Err = fmt.Errorf("%w: %w", lost.Err, ErrClosed)
+			}
 			return result, lost
 		case c.ctx.Err() != nil:
 			return result, err
 		case errors.Is(err, ErrConnectionLost) && again == ifLost:
-			lost = err
+			errors.As(err, &lost) // each error of a request is one
 		case errors.Is(err, ErrShuttingDown):
 			c.pause(ctx, attempts)
 		default:

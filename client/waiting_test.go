@@ -272,6 +272,41 @@ func TestWaitOfALostConnectionEnds(t *testing.T) {
 	}
 }
 
+// TestCloseAfterALostWait closes the client while a wait that has lost its connection has no other.
+// The error says both.
+func TestCloseAfterALostWait(t *testing.T) {
+	p := startPeer(t)
+	down := make(chan struct{})
+	p.answer = func(p *peer, _ codec.Request) []byte {
+		_ = p.listener.Close()
+		for conn := range p.conns {
+			_ = conn.Close()
+		}
+		close(down)
+		return nil
+	}
+	c := dialPeer(t, p, func(o *Options) { o.Conns, o.WaitTimeout = 1, time.Minute })
+	done := make(chan error)
+	go func() {
+		_, err := c.Lock(t.Context(), "L", LockOptions{})
+		done <- err
+	}()
+	<-down
+	waitUntil(t, "the client knows", func() bool { return c.anyConn() == nil })
+	waitUntil(t, "it is tried again", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.slots[0].err != nil
+	})
+	_ = c.Close()
+	var e *Error
+	err := <-done
+	if !errors.Is(err, ErrConnectionLost) || !errors.Is(err, ErrClosed) || errors.Is(err, ErrUnsent) ||
+		!errors.As(err, &e) || e.Op != "LOCK" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestWaitingArguments checks that times and names that are out of range are refused and not sent.
 func TestWaitingArguments(t *testing.T) {
 	p, r := startPeer(t), &recorder{}

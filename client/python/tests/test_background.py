@@ -1,4 +1,4 @@
-"""The thread in the background: it starts, fails, and starts again."""
+"""The background of a client: what waits in it, when its thread starts, fails and ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import Any, Callable, List
 import pytest
 
 import cyberdb_fast
-from conftest import PASSWORD
+from conftest import PASSWORD, suspended
 from cyberdb_fast import Client, Message, Overloaded, Proxy, Server, ServerUnreachable, lock_requests
 from cyberdb_fast.calls import Call
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import CANCELED, OK
 from cyberdb_fast.leases import Lease, Renewals
 from cyberdb_fast.lock_requests import UNKNOWN
+from test_concurrency import run
 from test_interrupts import Tracer
+from test_lock_leases import background_threads, waiting
 from test_subscriptions import settle
 from test_waiting_interrupts import has_byte_codes
 
@@ -163,3 +165,144 @@ def test_a_caller_that_waits_long_wakes_up_rarely(
     monkeypatch.setattr(client.background, "_start_again", lambda: checked.append(time.monotonic()))
     assert proxy.create_cyberlist(new_name()).take(wait=1) is None
     assert 3 < len(checked) < 30
+
+
+# ---- waiting holds nothing up
+
+
+def test_waiting_threads_hold_no_connection(server: Server, new_name: NewName) -> None:
+    with connect(server, max_connections=1, pool_timeout=5) as client, client.get_proxy() as proxy:
+        connections = proxy.info()["connections"]
+        lock, d = proxy.lock(new_name()), proxy.create_cyberdict(new_name())
+        lock.acquire()
+        got: List[int] = []
+
+        def work(n: int) -> None:
+            with proxy.lock(lock.name):
+                got.append(n)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(200)]
+        for thread in threads:
+            thread.start()
+        settle(lambda: waiting(proxy) == 200)
+        for n in range(100):
+            d[n] = n
+        assert proxy.info()["connections"] <= connections + 1
+        lock.release()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(got) == list(range(200))
+        assert waiting(proxy) == 0
+
+
+def test_a_wait_is_not_limited_by_request_timeout(server: Server, proxy: Proxy, new_name: NewName) -> None:
+    lock, over = proxy.lock(new_name()), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            over.wait(20)
+            time.sleep(1)
+
+    with connect(server, request_timeout=0.3) as client, client.get_proxy() as impatient:
+        holder = threading.Thread(target=hold)
+        holder.start()
+        settle(lock.locked)
+        began = time.monotonic()
+        assert not impatient.lock(lock.name).acquire(timeout=1.2)
+        assert 1.2 <= time.monotonic() - began < 4
+        over.set()
+        with impatient.lock(lock.name, wait=20):
+            pass
+        holder.join()
+
+
+def test_a_wait_without_end_notices_a_server_that_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cyberdb_fast.background, "HEARTBEAT_SECONDS", 0.2)
+    server = start()
+    with connect(server, request_timeout=0.5) as client, client.get_proxy() as proxy:
+        with proxy.lock("l"):
+            thread = threading.Timer(0.3, lambda: None)
+            thread.start()
+            thread.join()
+            failed: List[BaseException] = []
+
+            def wait() -> None:
+                try:
+                    proxy.lock("l").acquire()
+                except cyberdb_fast.CyberDBError as e:
+                    failed.append(e)
+
+            waiter = threading.Thread(target=wait)
+            waiter.start()
+            settle(lambda: waiting(proxy) == 1)
+            with suspended(server):
+                waiter.join(10)
+            assert [type(e) for e in failed] == [cyberdb_fast.RequestTimeout]
+        settle(lambda: waiting(proxy) == 0)
+
+
+def test_the_background_ends_when_it_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cyberdb_fast.background, "IDLE_SECONDS", 0.1)
+    before = set(background_threads())
+    with connect(server) as client, client.get_proxy() as proxy:
+        for _ in range(3):
+            with proxy.lock("idle", ttl=0.3):
+                time.sleep(0.2)
+            settle(lambda: set(background_threads()) <= before)
+
+
+FORK = """
+import os, sys, time
+import cyberdb_fast
+client = cyberdb_fast.connect(sys.argv[1])
+proxy = client.get_proxy()
+proxy.connect()
+lock = proxy.lock("l", ttl=0.9)
+lock.acquire()
+d = proxy.create_cyberdict("d")
+fenced = d.fenced(lock)
+pid = os.fork()
+if not pid:
+    status = 1
+    try:
+        assert lock.lost
+        assert lock.fence is None
+        for use in (lambda: fenced.set("k", 1), lambda: d.fenced(lock), lock.release):
+            try:
+                use()
+                raise AssertionError
+            except cyberdb_fast.LockLost as e:
+                assert "child owns nothing" in str(e), e
+        assert lock.locked()  # of the parent
+        with proxy.lock("of the child", ttl=0.9) as own:
+            time.sleep(1.2)
+            assert not own.lost
+        status = 0
+    finally:
+        os._exit(status)
+assert os.waitpid(pid, 0)[1] == 0
+assert not lock.lost
+lock.release()
+# A child of a thread that waits: the parent's wait goes on, and the child can wait itself.
+import threading
+holder = proxy.lock("m")
+holder.acquire()
+got = []
+waiter = threading.Thread(target=lambda: got.append(proxy.lock("m").acquire()))
+waiter.start()
+while not proxy.info()["waiting_requests"]:
+    time.sleep(0.01)
+pid = os.fork()
+if not pid:
+    os._exit(bool(proxy.lock("m").acquire(timeout=0.3)))
+assert os.waitpid(pid, 0)[1] == 0
+holder.release()
+waiter.join(10)
+assert got == [True]
+client.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_owns_nothing(start: Start) -> None:
+    run(FORK, start())

@@ -16,7 +16,7 @@ import cyberdb_fast
 from conftest import PASSWORD
 from cyberdb_fast import CyberDict, LockLost, Overloaded, Proxy, Server, aio
 from cyberdb_fast.computing import default_key
-from test_locks import Relay
+from test_lock_leases import Relay
 from test_subscriptions import settle
 
 NewName = Callable[[], str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import threading
+import time
 from contextlib import suppress
 from typing import Any, Callable, List
 
@@ -11,7 +12,7 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import Client, CyberList, Server
+from cyberdb_fast import Client, ConnectionLost, CyberList, Server
 from test_concurrency import run
 from test_interrupts import Stop, Tracer, needs_signals, stop
 from test_subscriptions import settle
@@ -108,6 +109,32 @@ def test_an_exception_at_any_byte_code_blocks_no_receive(start: Start, late: boo
                 at += 3
             assert at > 100
         settle(lambda: proxy.info()["waiting_requests"] == 0)
+
+
+def test_an_exception_in_the_pause_after_a_lost_connection_leaves_no_lease(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply to a take has arrived, but was not read when the connection was lost."""
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise Stop
+        slept(seconds)
+
+    slept, server = time.sleep, start()
+    with connect(server) as client, client.get_proxy() as proxy, connect(server) as other, other.get_proxy() as theirs:
+        queue, observed = proxy.create_cyberlist("q"), theirs.get_cyberlist("q")
+        assert queue.take(wait=0.1) is None
+        background = client.background
+        with monkeypatch.context() as patch:
+            patch.setattr(background, "_receive", lambda link: background._drop(link, ConnectionLost("lost")))
+            patch.setattr(time, "sleep", sleep)
+            timer = threading.Timer(0.2, observed.append, ["x"])
+            timer.start()
+            with pytest.raises(Stop):
+                queue.take(wait=20, lease=60)
+        timer.join()
+        settle(lambda: is_back(observed, client, "take"))
 
 
 RECEIVE = """

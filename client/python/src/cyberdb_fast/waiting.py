@@ -46,12 +46,14 @@ def _wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
     until = None if wait is None else MONOTONIC[0]() + wait / 1000
     lost_at: Optional[float] = None  # since when the server cannot be reached, after it could
     pause = FIRST_PAUSE_SECONDS
+    sent: Optional[Call] = None  # the last call whose reply was perhaps lost
     while True:
         seconds = None if until is None else max(0.0, until - MONOTONIC[0]())
         request.asking(None if seconds is None else math.ceil(seconds * 1000))
         began = MONOTONIC[0]()
+        call = Call(request, deadline_of(request, settings))
         try:
-            return background.wait(Call(request, deadline_of(request, settings)), seconds)
+            return background.wait(call, seconds)
         except (ConnectionLost, *UNREACHED) as e:
             if isinstance(e, EncryptionMismatch):
                 raise
@@ -60,13 +62,19 @@ def _wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
                 raise
             now = MONOTONIC[0]()
             if reached:
+                sent = call
                 lost_at, pause = now, FIRST_PAUSE_SECONDS if now - began > 1 else pause
             patience = settings.request_timeout
             if lost_at is None or (until is not None and now >= until):
                 raise
             if patience is not None and now - lost_at > patience:
                 raise
-        time.sleep(pause)
+        try:
+            time.sleep(pause)
+        except BaseException:
+            if sent is not None:
+                background.cancel(sent)
+            raise
         pause = min(pause * 2, MAX_PAUSE_SECONDS)
 
 

@@ -15,7 +15,8 @@ import pytest
 import cyberdb_fast
 from conftest import PASSWORD, suspended
 from cyberdb_fast import Client, Message, Overloaded, Proxy, Server, ServerUnreachable, lock_requests
-from cyberdb_fast.calls import Call
+from cyberdb_fast.background import Background
+from cyberdb_fast.calls import Call, Link
 from cyberdb_fast.connection import Connection
 from cyberdb_fast.frames import CANCELED, OK
 from cyberdb_fast.leases import Lease, Renewals
@@ -306,3 +307,15 @@ client.close()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_owns_nothing(start: Start) -> None:
     run(FORK, start())
+
+
+def test_a_forked_child_closes_the_copy_of_an_interrupted_caller_too(client: Client) -> None:
+    settings = client._settings
+    background, links = Background(settings, False), [Link(Connection(settings)) for _ in range(3)]
+    for link in links:
+        link.connection.open()
+    background.main = links[0]
+    background._others.append(links[1])
+    background._orphans.append(links[2])  # no thread has it yet
+    background.detach()
+    assert [link.connection.socket.fileno() for link in links] == [-1] * 3

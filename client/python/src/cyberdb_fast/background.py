@@ -187,7 +187,7 @@ class Background:
     def detach(self) -> None:
         """In a forked child: closes its copies of the parent's sockets."""
         self.closed = True
-        for link in [*self._others, *([self.main] if self.main else [])]:
+        for link in [*self._others, *self._orphans, *([self.main] if self.main else [])]:
             link.connection.socket.close()
         self._bell.close()
 

@@ -14,7 +14,7 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD
-from cyberdb_fast import Client, CyberDict, LockLost, LockTimeout, Proxy, Server, aio
+from cyberdb_fast import Client, CyberDict, DisconCyberDBError, LockLost, LockTimeout, Proxy, Server, aio
 from test_concurrency import run
 from test_subscriptions import Start, settle
 
@@ -169,6 +169,19 @@ def test_a_value_is_stored_if_the_server_was_restarted_meanwhile(start: Start) -
         assert d.get_or_compute("k", compute) == 1
         assert d["k"] == 1
         asyncio.run(story())
+
+
+def test_a_task_whose_proxy_is_closed_meanwhile_ends_its_lease(server: Server, d: CyberDict[Any, Any]) -> None:
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client:
+            proxy = client.get_proxy()
+            await proxy.connect()
+            own = await proxy.get_cyberdict(d.table_name)
+            with pytest.raises(DisconCyberDBError):
+                await own.get_or_compute("k", proxy.close)
+            assert d.get_or_compute("k", lambda: 1, wait=5) == 1
+
+    asyncio.run(story())
 
 
 def test_a_wait_for_the_value_ends(d: CyberDict[Any, Any], server: Server) -> None:

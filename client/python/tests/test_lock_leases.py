@@ -19,7 +19,7 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD, suspended
-from cyberdb_fast import Client, LockLost, Proxy, Server, aio
+from cyberdb_fast import Client, ConnectionLost, DisconCyberDBError, LockLost, Proxy, Server, aio
 from test_subscriptions import settle
 
 Start = Callable[..., Server]
@@ -159,6 +159,74 @@ def test_a_release_of_a_task_whose_connection_is_lost(server: Server, new_name: 
 
     with Relay(server) as relay:
         asyncio.run(story(relay.url))
+
+
+def test_a_release_of_a_task_that_fails_is_tried_again(server: Server, new_name: NewName) -> None:
+    async def story(url: str) -> None:
+        async with await aio.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:
+            lock = proxy.lock(new_name(), ttl=60)
+            await lock.acquire()
+            relay.cuts = 2
+            with pytest.raises(DisconCyberDBError):
+                await lock.release()
+            assert relay.cuts == 0
+            while await lock.locked():
+                await asyncio.sleep(0.01)
+
+    with Relay(server) as relay:
+        asyncio.run(asyncio.wait_for(story(relay.url), 20))
+
+
+def test_tasks_that_are_cancelled_after_their_connection_is_lost_leave_nothing(server: Server, proxy: Proxy) -> None:
+    """What they wait for was granted, but the reply was lost."""
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client, client.get_proxy() as own:
+            lock, queue = own.lock("reply lost", ttl=60), await own.create_cyberlist("reply lost")
+            d = await own.create_cyberdict("computed, reply lost")
+            theirs, computed = proxy.get_cyberlist("reply lost"), proxy.get_cyberdict("computed, reply lost")
+            for turns in range(4):  # before they pause, in the pause
+                held = proxy.lock("reply lost")
+                held.acquire()
+                started, go_on = threading.Event(), threading.Event()
+
+                def fail(started: threading.Event = started, go_on: threading.Event = go_on) -> None:
+                    started.set()
+                    go_on.wait(20)
+                    raise ZeroDivisionError
+
+                with ThreadPoolExecutor(1) as threads:
+                    computing = threads.submit(computed.get_or_compute, "k", fail)
+                    await asyncio.get_running_loop().run_in_executor(None, started.wait, 10)
+                    tasks: List[Any] = [
+                        asyncio.ensure_future(lock.acquire()),
+                        asyncio.ensure_future(queue.take(lease=60, wait=20)),
+                        asyncio.ensure_future(d.get_or_compute("k", lambda: 1, lease=60)),
+                    ]
+                    while (await own.info())["waiting_requests"] < 3:
+                        await asyncio.sleep(0.01)
+                    go_on.set()
+                    with pytest.raises(ZeroDivisionError):
+                        computing.result(10)
+                held.release()
+                theirs.append("item")
+                settle(lambda: proxy.info()["waiting_requests"] == 0)  # this loop has read no reply
+                connection = client._connections.ready()
+                assert connection is not None
+                connection._fail(ConnectionLost("cut"))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+                assert all(task.cancelled() for task in tasks)
+                while await lock.locked() or await queue.leased():
+                    await asyncio.sleep(0.01)
+                assert await d.get_or_compute("k", lambda: 1, lease=60, wait=5) == 1
+                del computed["k"]
+                assert theirs.popleft() == "item"
+
+    asyncio.run(asyncio.wait_for(story(), 30))
 
 
 def test_the_lock_that_nobody_refers_to_is_not_renewed(proxy: Proxy, new_name: NewName) -> None:

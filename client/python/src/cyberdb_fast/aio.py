@@ -21,6 +21,7 @@ still be applied. The server knows the request_timeout of connect(), and begins 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import (
     Any,
     AsyncGenerator,
@@ -169,13 +170,12 @@ class Client:
         """
         if self._settings.track_changes:
             requests.tracking(request)
-        return request.result(await wait_for(self.connection, request))
+        return request.result(await wait_for(self.connection, request, self.give_back))
 
     def give_back(self, request: Request[Any]) -> None:
-        """Sends a request that gives something back, without waiting for the reply."""
-        connection = self._connections.ready()
-        if connection is not None:
-            connection.post(request)
+        """As LoopConnections.give_back. Nothing is sent if the client is closed."""
+        with suppress(DisconCyberDBError):
+            self._connections.for_loop().give_back(request)
 
     @property
     def keeper(self) -> Keeper:

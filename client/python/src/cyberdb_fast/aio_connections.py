@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import os
 from threading import get_ident
-from typing import AsyncGenerator, Dict, List, Optional
+from typing import Any, AsyncGenerator, Dict, List, Optional, Set
 
+from . import replies
 from .aio_connection import closed
 from .aio_waiting import Keeper, WaitingConnection
-from .errors import DisconCyberDBError
+from .errors import CyberDBError, DisconCyberDBError
+from .requests import Request, WaitingRequest
 from .settings import Settings
 
 # A connection with this many outstanding bytes is busy: requests use the next one.
 BUSY_BYTES = 64 << 10
+# When it is tried to give something back if there is no connection: each pause in seconds.
+GIVE_BACK_PAUSES = (0.0, 1.0, 1.0)
 
 
 class LoopConnections:
@@ -29,6 +33,7 @@ class LoopConnections:
         self.keeper = Keeper(self.get)
         self._at = 0  # index of the current connection
         self._cleanup: Optional[AsyncGenerator[None, None]] = None
+        self._giving_back: Set[asyncio.Task[None]] = set()
 
     def ready(self) -> Optional[WaitingConnection]:
         """Returns the current connection; None if it is busy or has to be opened.
@@ -66,6 +71,30 @@ class LoopConnections:
                 connection = self.all[at] = await WaitingConnection.open(self._settings, self._end)
         return connection
 
+    def give_back(self, request: Request[Any]) -> None:
+        """Sends a request that gives back what no task has got, without waiting for the reply.
+
+        If there is no connection, a task sends it, and tries again for some seconds. A request that
+        waits is repeated, which brings the same, and undone.
+        """
+        usable = [connection for connection in self.all if connection is not None and connection.usable]
+        if usable and not isinstance(request, WaitingRequest):
+            usable[0].post(request)
+            return
+        task = self.loop.create_task(self._give_back(request))
+        self._giving_back.add(task)
+        task.add_done_callback(self._giving_back.discard)
+
+    async def _give_back(self, request: Request[Any]) -> None:
+        for pause in GIVE_BACK_PAUSES:
+            await asyncio.sleep(pause)
+            with contextlib.suppress(CyberDBError, OSError):
+                connection = await self.get()
+                reply, sink = await connection.exchange(request)
+                if isinstance(request, WaitingRequest):
+                    connection.undo(request, replies.join_parts(reply, sink))
+                return
+
     async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
         """Closes the connections when asyncio.run finalizes its asynchronous generators.
 
@@ -84,6 +113,8 @@ class LoopConnections:
     def close(self) -> None:
         """Closes all connections and fails what waits for them."""
         self.keeper.close()
+        for task in self._giving_back:
+            task.cancel()
         if not self._end.done():
             self._end.set_result(None)
         for connection in self.all:

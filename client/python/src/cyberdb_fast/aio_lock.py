@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Coroutine, Optional
 from . import lock_requests
 from .aio_time import current_task, finish
 from .clock import MONOTONIC
-from .errors import ConnectionLost, LockTimeout
+from .errors import ConnectionLost, DisconCyberDBError, LockTimeout
 from .expiry import Duration
 from .holds import BaseLock, Hold, chain, may_hold, rest_of
 from .lock_requests import Holders
@@ -91,10 +91,14 @@ class Lock(BaseLock):
         """Whether hold lasted until now. Afterwards, it is over."""
         client = self._proxy._client
         try:
-            return await client.perform(self._unlocking(hold))
-        except ConnectionLost:
-            # Perhaps the first request has released it.
-            return await client.perform(self._unlocking(hold)) or not hold.lost
+            try:
+                return await client.perform(self._unlocking(hold))
+            except ConnectionLost:
+                # Perhaps the first request has released it.
+                return await client.perform(self._unlocking(hold)) or not hold.lost
+        except DisconCyberDBError:
+            client.give_back(self._unlocking(hold))
+            raise
 
     async def locked(self) -> bool:
         """Whether anybody holds it, in any process."""

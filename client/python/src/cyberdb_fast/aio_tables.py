@@ -26,7 +26,7 @@ from . import dict_requests, list_requests, opcodes
 from .aio_time import current_task, finish
 from .clock import MONOTONIC
 from .computing import DEFAULT_LEASE, Computation, Times, unprepared
-from .errors import ConnectionLost, CyberDBError, LockLost, VersionMismatch
+from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, LockLost, VersionMismatch
 from .expiry import KEEP_TTL, Duration, milliseconds, wait_milliseconds
 from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
@@ -173,13 +173,16 @@ class CyberDict(DictMethods[K, V]):
                 await self._perform(dict_requests.dict_len(self._t))  # LockLost, if it is the lock of a fence
 
     async def _end(self, one: Computation) -> None:
-        """Ends the lease of a computation if the server can be reached."""
-        perform = unprepared(self._sender)._perform
+        """Ends the lease of a computation, also if the proxy is closed meanwhile."""
+        client = unprepared(self._sender)._client
         with suppress(CyberDBError):
             try:
-                await perform(one.computed())
-            except ConnectionLost:
-                await perform(one.computed())
+                try:
+                    await client.perform(one.computed())
+                except ConnectionLost:
+                    await client.perform(one.computed())
+            except DisconCyberDBError:
+                client.give_back(one.computed())
 
 
 class CyberList(ListMethods[V]):

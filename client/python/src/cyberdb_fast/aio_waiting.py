@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 from functools import partial
-from typing import Any, Awaitable, Callable, Optional, Set
+from typing import Any, Awaitable, Callable, List, Optional, Set
 
 from . import frames, lock_requests, replies, requests
 from .aio_connection import Connection, Forked, _Outstanding
@@ -40,7 +40,7 @@ class WaitingConnection(Connection):
         """
         framed = self._frame(request, deadline_of(request, self._settings))
         one = self._start(request, framed, waits=True)
-        one.late = partial(self._undo, request)  # the reply may come before a task that is cancelled runs
+        one.late = partial(self.undo, request)  # the reply may come before a task that is cancelled runs
         timeout, alarm = self._settings.request_timeout, None
         if request.wait is not None and timeout is not None:
             alarm = Alarm(self._loop, request.wait / 1000 + timeout, partial(self._time_out, one.future))
@@ -61,7 +61,7 @@ class WaitingConnection(Connection):
         """Cancels a request whose task has gone, and gives back what it has got."""
         granted = one.future.done() and not one.future.cancelled() and one.future.exception() is None
         if granted:
-            self._undo(request, replies.join_parts(one.future.result(), one.sink))
+            self.undo(request, replies.join_parts(one.future.result(), one.sink))
             return
         if one.future.done() and not one.future.cancelled():
             one.future.exception()  # marks it as retrieved, or asyncio logs it
@@ -72,7 +72,7 @@ class WaitingConnection(Connection):
         if request.release is not None:
             self.post(request.release)
 
-    def _undo(self, request: WaitingRequest[Any], reply: Reply) -> None:
+    def undo(self, request: WaitingRequest[Any], reply: Reply) -> None:
         """Gives back what a reply brings to a task that has gone."""
         back = request.release or request.undo(reply)
         if reply.status == frames.OK and back is not None:
@@ -108,8 +108,28 @@ class WaitingConnection(Connection):
             self._beat = None
 
 
-async def wait_for(connection: Callable[[], Awaitable[WaitingConnection]], request: WaitingRequest[Any]) -> Reply:
-    """As waiting.wait_for; connection() returns the connection to use."""
+async def wait_for(
+    connection: Callable[[], Awaitable[WaitingConnection]],
+    request: WaitingRequest[Any],
+    give_back: Callable[[Request[Any]], None],
+) -> Reply:
+    """As waiting.wait_for; connection() returns the connection to use.
+
+    give_back gets what gives back a grant that was perhaps on its way when the connection was lost.
+    """
+    lost: List[Exception] = []
+    try:
+        return await _wait_for(connection, request, lost)
+    except BaseException:
+        if lost:
+            give_back(request.release if request.release is not None else request.asking(0))
+        raise
+
+
+async def _wait_for(
+    connection: Callable[[], Awaitable[WaitingConnection]], request: WaitingRequest[Any], lost: List[Exception]
+) -> Reply:
+    """As wait_for. While no connection has the request and an earlier one had, lost says so."""
     wait = request.wait
     until = None if wait is None else MONOTONIC[0]() + wait / 1000
     patience: Optional[float] = None
@@ -121,7 +141,13 @@ async def wait_for(connection: Callable[[], Awaitable[WaitingConnection]], reque
         try:
             current = await connection()
             patience = current.settings.request_timeout
-            return await current.exchange_waiting(request)
+            lost.clear()
+            try:
+                return await current.exchange_waiting(request)
+            except BaseException as e:  # a cancellation may come before the task learns of the loss
+                if request.repeatable and current.lost is not None and not isinstance(e, (Forked, NotSent)):
+                    lost.append(current.lost)
+                raise
         except (ConnectionLost, ServerUnreachable) as e:
             now = MONOTONIC[0]()
             if isinstance(e, ConnectionLost):

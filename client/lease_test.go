@@ -285,8 +285,10 @@ func TestGrantThatComesLate(t *testing.T) {
 		answer(codec.OpLock, time.Minute, 7)
 		answer(codec.OpLockHolders, time.Second, [][]uint64{{8, 29_000}}, 0) // another owner has it
 		answer(codec.OpLock, time.Minute, 9)
-		answer(codec.OpLockHolders, time.Second, [][]uint64{{9, 12_000}}, 0)
-		if err := <-done; err != nil || l.Fence() != 9 {
+		answer(codec.OpLockHolders, time.Second, [][]uint64{{9, 1_002}}, 0) // what is left has passed meanwhile
+		answer(codec.OpLock, time.Minute, 10)
+		answer(codec.OpLockHolders, time.Second, [][]uint64{{10, 12_002}}, 0)
+		if err := <-done; err != nil || l.Fence() != 10 {
 			t.Fatal(l, err)
 		}
 		time.Sleep(11*time.Second - 1) // the holders were asked for a second before

@@ -158,6 +158,9 @@ func (c *Client) lock(ctx context.Context, name string, wait time.Duration, o Lo
 	}
 }
 
+// leftRounding is how much LockHolder.Left may exceed what is left: the server rounds it up.
+const leftRounding = 2 * time.Millisecond
+
 // confirm returns when the lock was granted, or a time before that. If the reply has taken long,
 // perhaps because this process was stopped meanwhile, confirm asks the server whether the lease
 // lasts, and how long. After an error it releases the lock.
@@ -173,7 +176,8 @@ func (l *Lock) confirm(ctx context.Context, asked time.Time) (granted time.Time,
 	}
 	for _, h := range holders {
 		if h.Fence == l.fence {
-			return asked.Add(h.Left - l.ttl), true, nil
+			end := asked.Add(h.Left - leftRounding)
+			return end.Add(-l.ttl), end.After(time.Now()), nil
 		}
 	}
 	return asked, false, nil
@@ -267,7 +271,7 @@ func (l *Lock) Unlock(ctx context.Context) error {
 // LockHolder is an owner of a lock.
 type LockHolder struct {
 	Fence uint64
-	Left  time.Duration // until its lease ends, unless it is renewed
+	Left  time.Duration // until its lease ends, unless it is renewed; up to 2 ms more than that
 }
 
 // LockHolders returns the owners of the lock of that name, none if it is free, and how many

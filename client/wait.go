@@ -91,6 +91,8 @@ func ask[R any](
 			return result, err
 		case errors.Is(err, ErrConnectionLost) && again == ifLost:
 			errors.As(err, &lost) // each error of a request is one
+		case errors.Is(err, ErrCanceled) && lost != nil:
+			// The server has executed the lost request after this one: it took over the place.
 		case errors.Is(err, ErrShuttingDown):
 			c.pause(ctx, attempts)
 		default:

@@ -254,6 +254,34 @@ func TestWaitsAreAskedAgain(t *testing.T) {
 	}
 }
 
+// TestWaitWhosePlaceIsTakenOver loses the connection of a wait. The server executes that request after
+// the one that was sent on another connection, which is canceled: it is asked again.
+func TestWaitWhosePlaceIsTakenOver(t *testing.T) {
+	p, r := startPeer(t), &recorder{}
+	p.answer = func(p *peer, req codec.Request) []byte {
+		r.add(req)
+		switch len(r.ops()) {
+		case 1:
+			for conn := range p.conns {
+				_ = conn.Close()
+			}
+			return nil
+		case 2:
+			return failure(req.ID, &codec.Error{Status: codec.StatusCanceled, Message: "its owner has asked again"})
+		}
+		return ok(req.ID, encoded(t, 5))
+	}
+	lock, err := dialPeer(t, p, nil).Lock(testContext(t), "L", LockOptions{})
+	if err != nil || lock.Fence() != 5 {
+		t.Fatal(lock, err)
+	}
+	for _, s := range r.await(t, "LOCK", 3) {
+		if !bytes.Equal(s.args[1].([]byte), lock.owner[:]) {
+			t.Errorf("%v has another owner", s)
+		}
+	}
+}
+
 // TestWaitOfALostConnectionEnds never answers, and there is no other connection: the error says
 // that the request may have been applied.
 func TestWaitOfALostConnectionEnds(t *testing.T) {

@@ -54,7 +54,8 @@ type computeState[V any] struct {
 //
 // Errors: ErrValue for an option that is out of range; those of Get. If the value was computed and
 // could not be stored, GetOrCompute returns both the value and the error. A stale value that is not
-// a V is computed anew; a fresh one is an error.
+// a V is computed anew, and is an error for the callers that get it meanwhile; a fresh one is an
+// error.
 func (d *Dict[K, V]) GetOrCompute(
 	ctx context.Context,
 	k K,

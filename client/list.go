@@ -156,7 +156,8 @@ func (p ListPipe[T]) Delete(i int) *Future[struct{}] {
 	return queue(p.pipeline, p.list.delete(i), decodeNothing)
 }
 
-// Pop removes the last element and returns it. Errors: ErrIndex if the list is empty.
+// Pop removes the last element and returns it. One that is not a T is removed too, and lost:
+// PopWait puts it back. Errors: ErrIndex if the list is empty.
 func (l *List[T]) Pop(ctx context.Context) (T, error) { return request(ctx, l.pop(), decodeOne[T]) }
 
 func (l *List[T]) pop() *call { return l.client.write(codec.OpListPop, l.table) }
@@ -164,14 +165,15 @@ func (l *List[T]) pop() *call { return l.client.write(codec.OpListPop, l.table) 
 // Pop is List.Pop.
 func (p ListPipe[T]) Pop() *Future[T] { return queue(p.pipeline, p.list.pop(), decodeOne[T]) }
 
-// PopAt removes the element at i and returns it. Errors: ErrIndex.
+// PopAt removes the element at i and returns it, as Pop does the last one. Errors: ErrIndex.
 func (l *List[T]) PopAt(ctx context.Context, i int) (T, error) {
 	q := l.pop()
 	add(q, i)
 	return request(ctx, q, decodeOne[T])
 }
 
-// PopLeft removes the first element and returns it. Errors: ErrIndex if the list is empty.
+// PopLeft removes the first element and returns it. One that is not a T is removed too, and lost:
+// PopLeftWait puts it back. Errors: ErrIndex if the list is empty.
 func (l *List[T]) PopLeft(ctx context.Context) (T, error) {
 	return request(ctx, l.popLeft(), decodeOne[T])
 }

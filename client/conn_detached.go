@@ -14,14 +14,15 @@ var errBusy = errors.New("too many requests are outstanding")
 
 // post sends q, whose frame is complete, and never blocks. Its reply goes to q.late; without that,
 // it is dropped. The caller must not use q afterwards. Errors: errDown, errBusy; nothing was sent
-// then, and late is not called.
+// then, and late is not called. CANCEL is small, and what it ends would wait on: it is sent however
+// much is pending.
 func (c *conn) post(q *call) error {
 	c.mu.Lock()
 	switch {
 	case c.err != nil:
 		c.mu.Unlock()
 		return errDown
-	case c.outstandingLocked() == maxOutstanding || len(c.pending) > 2*maxPendingBytes:
+	case c.outstandingLocked() == maxOutstanding || len(c.pending) > 2*maxPendingBytes && q.op != codec.OpCancel:
 		c.mu.Unlock()
 		return errBusy
 	}
@@ -58,7 +59,7 @@ func (c *Client) post(q *call) error {
 // wait on the server (it has late), giveUp ends that wait too, and the reply goes to late. It
 // returns false if the reader has all replies already and is about to complete the calls.
 func (c *conn) giveUp(head *call) bool {
-	if head.late == nil {
+	if head.late == nil || head.next != nil {
 		return c.abandon(head)
 	}
 	c.mu.Lock()

@@ -187,3 +187,21 @@ func TestLargeReplyToAComputation(t *testing.T) {
 	}
 	r.await(t, "COMPUTED", 1)
 }
+
+// TestCancelIsSentHoweverMuchIsPending gives up a wait on a connection that takes no other request.
+func TestCancelIsSentHoweverMuchIsPending(t *testing.T) {
+	s := newFakeServer(t)
+	q := s.client.write(codec.OpReceive, nil)
+	q.late = func(*conn, *call) {}
+	if err := s.client.post(q); err != nil {
+		t.Fatal(err)
+	}
+	s.pending = make([]byte, 2*maxPendingBytes+1)
+	before := len(s.pending)
+	if !s.giveUp(q) {
+		t.Error("the reply is not due")
+	}
+	if req, _, err := codec.ParseRequest(s.pending[before:]); err != nil || req.Op != codec.OpCancel {
+		t.Errorf("sent %v, %v", req.Op, err)
+	}
+}

@@ -230,6 +230,9 @@ func (s *Subscription[T]) keep(q *call) (nothing, error) {
 	b, err := decodeNext(q.reply, &missed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nothing{}, err
+	}
 	s.missed += missed
 	s.total += missed
 	for err == nil && len(b) > 0 {

@@ -248,3 +248,15 @@ func TestCloseWhileItIsMadeAgain(t *testing.T) {
 		t.Errorf("ended the subscription %v", ended.args)
 	}
 }
+
+// TestMessagesAfterClose lets a reply come after Close: a subscription that is closed keeps nothing.
+func TestMessagesAfterClose(t *testing.T) {
+	s := &Subscription[string]{}
+	_ = s.Close()
+	if _, err := s.keep(&call{reply: encoded(t, 3, "channel", "message")}); err != nil {
+		t.Error(err)
+	}
+	if len(s.received) > 0 || s.total > 0 {
+		t.Errorf("kept %v, missed %d", s.received, s.total)
+	}
+}

@@ -135,5 +135,9 @@ class ReplyTooLarge(CyberDBError):
     """A reply exceeds max_reply_bytes or the memory of this machine. The connection was closed."""
 
 
+class UnsupportedFramework(CyberDBError, ImportError):
+    """A framework is missing, or has a version that the adapter was not tested with."""
+
+
 class LostChangeWarning(UserWarning):
     """A value that was read from a table was changed and not stored again."""

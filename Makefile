@@ -8,6 +8,7 @@ SEED     ?=
 ONLY     ?=
 DIR      ?= codec/legacy/testdata/transcripts
 ARGS     ?=
+SUITES   ?=
 
 # What is measured is not what it was measured with: results do not make a release dirty.
 RELEASE := $(shell git describe --tags --always 2>/dev/null)$(shell git diff --quiet HEAD -- . ':!bench/results' ':!BENCHMARKS.md' 2>/dev/null || echo -dirty)
@@ -18,7 +19,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay expiry test-python conformance generate wheel static bench-python bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay expiry test-python adapters conformance generate wheel static bench-python bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ test: python build ## run all tests
 
 test-python: build ## run the Python client's tests, on every Python that is here; OTHERS=no: on python3 alone
 	@.ci/python test
+
+adapters: build ## run the tests of the frameworks for which the Python client has adapters, from PyPI, against a server; SUITES="cachelib ours"
+	@.ci/adapters $(SUITES)
 
 conformance: build ## N (1000000) random operations on Python's dicts and lists and on tables: no difference
 	@.ci/python conformance $(or $(N),1000000)

@@ -1,0 +1,169 @@
+"""Runs the frameworks' own tests on the adapters, with a real server: `.ci/adapters [SUITE...]`.
+
+A suite is an sdist of PyPI, which is unpacked into a temporary directory, and a file of this
+directory that gives our adapter to its tests. It fails if a test fails, and if it has no tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.parse
+import urllib.request
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, List, Tuple
+
+from cyberdb_fast import Server
+
+HERE = Path(__file__).resolve().parent
+INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
+PASSWORD = "judged"
+SUITE_SECONDS = 600
+
+
+@dataclass
+class Outcome:
+    """What the runner of a suite has said."""
+
+    closing: str  # its last line
+    passed: int
+    failed: int
+    skipped: List[Tuple[str, str]] = field(default_factory=list)  # a test, and the reason
+
+
+@dataclass
+class Suite:
+    """Tests of a framework."""
+
+    name: str
+    project: str  # on PyPI; empty: the tests are those of this repository
+    run: Callable[[Path], Outcome]  # runs the tests of the unpacked sdist
+
+
+def sdist(project: str, version: str, into: Path) -> Path:
+    """Unpacks the sdist of a project and returns its directory. Errors: LookupError, OSError."""
+    page = f"{INDEX}/{normal(project)}/"
+    with urllib.request.urlopen(page, timeout=60) as reply:
+        base, text = reply.geturl(), reply.read().decode()
+    for link in re.findall(r'href="([^"]+)"', text):
+        url = urllib.parse.urlsplit(urllib.parse.urljoin(base, html.unescape(link)))
+        name = urllib.parse.unquote(url.path.rpartition("/")[2])
+        if normal(name) == normal(f"{project}-{version}.tar.gz"):
+            break
+    else:
+        raise LookupError(f"{page} has no sdist of version {version}")
+    archive = into / name
+    with urllib.request.urlopen(url.geturl(), timeout=60) as reply, archive.open("wb") as file:
+        shutil.copyfileobj(reply, file)
+    expected = url.fragment.partition("sha256=")[2]
+    if expected and hashlib.sha256(archive.read_bytes()).hexdigest() != expected:
+        raise LookupError(f"{name} is not the file that {page} describes")
+    with tarfile.open(archive) as tar:
+        tar.extractall(into, filter="data")
+    return next(path for path in into.iterdir() if path.is_dir())
+
+
+def normal(name: str) -> str:
+    """The name of a project or file, as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def run(*command: object, directory: Path) -> Tuple[str, int]:
+    """Runs a command of this Python; returns its output and its code. Shows what fails."""
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SUITE_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        print(done.stdout)
+    return done.stdout, done.returncode
+
+
+def cachelib(source: Path) -> Outcome:
+    shutil.copy(HERE / "cachelib_suite.py", source / "tests" / "test_cyberdb.py")
+    return pytest(source / "tests", "test_cyberdb.py")
+
+
+def ours(_: Path) -> Outcome:
+    return pytest(HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
+
+
+def pytest(directory: Path, *arguments: str) -> Outcome:
+    """Runs tests in a directory. What ends the run early counts as a failed test."""
+    with tempfile.TemporaryDirectory() as temporary:
+        report = Path(temporary, "report.xml")
+        command = ("-m", "pytest", "-o", "addopts=-q", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments)
+        output, code = run(*command, directory=directory)
+        outcome = Outcome(output.strip().rpartition("\n")[2], 0, 0)
+        cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
+    for case in cases:
+        skip = case.find("skipped")
+        if skip is not None:
+            outcome.skipped.append((f"{case.get('classname')}.{case.get('name')}", skip.get("message", "")))
+        elif case.find("failure") is not None or case.find("error") is not None:
+            outcome.failed += 1
+        else:
+            outcome.passed += 1
+    if code != 0 and not outcome.failed:
+        outcome.failed = 1
+    return outcome
+
+
+SUITES = [Suite("cachelib", "cachelib", cachelib), Suite("ours", "", ours)]
+
+
+def pins() -> Dict[str, str]:
+    """The versions in requirements.txt."""
+    lines = (HERE / "requirements.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def judge(suite: Suite, version: str) -> Outcome:
+    with tempfile.TemporaryDirectory() as directory:
+        source = sdist(suite.project, version, Path(directory)) if suite.project else HERE
+        with Server() as server:
+            server.start(port=0, password=PASSWORD)
+            os.environ.update(CYBERDB_URL=server.url, CYBERDB_PASSWORD=PASSWORD)
+            return suite.run(source)
+
+
+def main(names: List[str]) -> int:
+    unknown = set(names) - {suite.name for suite in SUITES}
+    if unknown:
+        print(f"no suite {', '.join(sorted(unknown))}: there are {', '.join(s.name for s in SUITES)}", file=sys.stderr)
+        return 2
+    versions, outcomes = pins(), []
+    os.environ["CYBERDB_LOG_LEVEL"] = "warn"
+    for suite in SUITES:
+        if names and suite.name not in names:
+            continue
+        version = versions[suite.project] if suite.project else ""
+        print(f"== {suite.name} {version}".rstrip(), flush=True)
+        outcome = judge(suite, version)
+        outcomes.append(outcome)
+        for test, reason in outcome.skipped:
+            print(f"skipped {test}: {reason}")
+        print(outcome.closing, flush=True)
+        if not outcome.passed + outcome.failed:
+            print(f"{suite.name}: no test ran", flush=True)
+    passed, failed = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("passed", "failed"))
+    print(f"adapters: {len(outcomes)} suites, {passed} passed, {failed} failed")
+    return int(failed > 0 or any(not outcome.passed for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

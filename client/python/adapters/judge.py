@@ -98,6 +98,15 @@ def cachelib(source: Path) -> Outcome:
     return pytest(source / "tests", "test_cyberdb.py")
 
 
+def flask_caching(source: Path) -> Outcome:
+    tests = source / "tests"
+    (tests / "conftest.py").rename(tests / "flask_caching_fixtures.py")
+    shutil.copy(HERE / "flask_caching_conftest.py", tests / "conftest.py")
+    shutil.copy(HERE / "flask_caching_suite.py", tests / "test_cyberdb.py")
+    names = ("cyberdb", "cache", "view", "memoize", "templates", "signals", "hash_method", "subclassing")
+    return pytest(tests, *(f"test_{name}.py" for name in names))
+
+
 def ours(_: Path) -> Outcome:
     return pytest(HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
 
@@ -123,7 +132,11 @@ def pytest(directory: Path, *arguments: str) -> Outcome:
     return outcome
 
 
-SUITES = [Suite("cachelib", "cachelib", cachelib), Suite("ours", "", ours)]
+SUITES = [
+    Suite("cachelib", "cachelib", cachelib),
+    Suite("flask-caching", "Flask-Caching", flask_caching),
+    Suite("ours", "", ours),
+]
 
 
 def pins() -> Dict[str, str]:

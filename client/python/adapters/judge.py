@@ -6,6 +6,7 @@ directory that gives our adapter to its tests. It fails if a test fails, and if 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import html
 import os
@@ -107,6 +108,29 @@ def flask_caching(source: Path) -> Outcome:
     return pytest(tests, *(f"test_{name}.py" for name in names))
 
 
+def django(source: Path) -> Outcome:
+    tests = source / "tests"
+    shutil.copy(HERE / "django_suite.py", tests / "cache" / "cyberdb_tests.py")
+    shutil.copy(HERE / "django_settings.py", tests / "cyberdb_settings.py")
+    output, code = run(
+        *("runtests.py", "--parallel", 1, "--settings", "cyberdb_settings", "-v", 2),
+        *("cache.cyberdb_tests", "sessions_tests.tests.CacheSessionTests", "sessions_tests.tests.CacheDBSessionTests"),
+        directory=tests,
+    )
+    ran = re.search(r"^Ran (\d+) tests? in .*$", output, re.MULTILINE)
+    closing = re.search(r"^(OK|FAILED)\b.*$", output, re.MULTILINE)
+    if ran is None or closing is None:
+        return Outcome(output.strip().rpartition("\n")[2], 0, 1)
+    failed = sum(map(int, re.findall(r"(?:failures|errors|unexpected successes)=(\d+)", closing[0])))
+    skipped = [
+        (test, ast.literal_eval(reason))
+        for test, reason in re.findall(r"\(([\w.]+)\)(?:\n.*)? \.\.\. skipped (.*)$", output, re.MULTILINE)
+    ]
+    if code != 0 and not failed:
+        failed = 1
+    return Outcome(f"{ran[0]}: {closing[0]}", max(0, int(ran[1]) - failed - len(skipped)), failed, skipped)
+
+
 def ours(_: Path) -> Outcome:
     return pytest(HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
 
@@ -135,6 +159,7 @@ def pytest(directory: Path, *arguments: str) -> Outcome:
 SUITES = [
     Suite("cachelib", "cachelib", cachelib),
     Suite("flask-caching", "Flask-Caching", flask_caching),
+    Suite("django", "Django", django),
     Suite("ours", "", ours),
 ]
 

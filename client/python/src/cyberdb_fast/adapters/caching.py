@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import cache
 from typing import Any, Callable, List, Optional, Protocol, TypeVar, Union
 
 from cyberdb_fast.client import Client, connect
@@ -83,6 +84,12 @@ class CacheTable:
         """Closes the client, unless it was given."""
         if self._own_client:
             self._client.close()
+
+
+@cache
+def shared_table(server: str, name: str, max_entries: Optional[int], **options: Any) -> CacheTable:
+    """The CacheTable of these arguments, one in a process: a framework makes caches per thread."""
+    return CacheTable(server, name, max_entries, **options)
 
 
 class Serializer(Protocol):

@@ -1,0 +1,146 @@
+"""The adapter of Django, beyond Django's own tests: `.ci/adapters` runs both."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from typing import Any, Callable
+
+import pytest
+
+pytest.importorskip("django")
+
+from cyberdb_fast import Client, Server, connect
+from cyberdb_fast.adapters.django import CyberDBCache
+from cyberdb_fast.errors import ServerUnreachable
+
+PASSWORD = "correct horse"
+
+
+def make(server: Server, **options: Any) -> CyberDBCache:
+    return CyberDBCache(server.url, {"OPTIONS": {"password": PASSWORD, **options}})
+
+
+@pytest.fixture
+def cache(server: Server) -> CyberDBCache:
+    cache = make(server)
+    cache.clear()
+    return cache
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the requests, and the pipelines, of clients made from now on."""
+    counts: Counter[str] = Counter()
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(Client, name)
+
+        def method(self: Client, request: Any) -> Any:
+            counts[name] += 1
+            return original(self, request)
+
+        return method
+
+    for name in ("perform", "perform_all", "perform_stream", "perform_waiting"):
+        monkeypatch.setattr(Client, name, counted(name))
+    return counts
+
+
+def test_each_method_is_one_request(server: Server, sent: Counter[str]) -> None:
+    cache = make(server, table="counted")
+    cache.clear()  # creates the table
+    calls: list[tuple[Callable[[], Any], dict[str, int]]] = [
+        (lambda: cache.set("a", 1), {"perform": 1}),
+        (lambda: cache.get("a"), {"perform": 1}),
+        (lambda: cache.add("a", 1), {"perform": 1}),
+        (lambda: cache.touch("a", 9), {"perform": 1}),
+        (lambda: cache.touch("a", None), {"perform": 1}),
+        (lambda: "a" in cache, {"perform": 1}),
+        (lambda: cache.set_many({"a": 1, "b": 2}), {"perform": 1}),
+        (lambda: cache.get_many(["a", "b"]), {"perform": 1}),
+        (lambda: cache.incr("a"), {"perform": 2}),
+        (lambda: cache.delete_many(["a", "b"]), {"perform_all": 1}),
+        (lambda: cache.delete("a"), {"perform": 1}),
+        (lambda: asyncio.run(cache.aset_many({"a": 1, "b": 2})), {"perform": 1}),
+        (lambda: asyncio.run(cache.aget_many(["a", "b"])), {"perform": 1}),
+        (lambda: asyncio.run(cache.ahas_key("a")), {"perform": 1}),
+        (lambda: asyncio.run(cache.adelete_many(["a", "b"])), {"perform_all": 1}),
+        (lambda: cache.clear(), {"perform": 1}),
+    ]
+    for call, expected in calls:
+        sent.clear()
+        call()
+        assert sent == expected
+
+
+def test_asynchronous_methods(cache: CyberDBCache) -> None:
+    async def use() -> None:
+        await cache.aset("a", (1,))
+        assert await cache.aget("a") == (1,)
+        assert not await cache.aadd("a", 2)
+        assert await cache.aset_many({"b": 2, "c": 3}, version=2) == []
+        assert await cache.aget_many(["a", "b", "c"], version=2) == {"b": 2, "c": 3}
+        assert await cache.aincr("b", 40, version=2) == 42
+        assert await cache.adecr("b", 2, version=2) == 40
+        assert await cache.ahas_key("a")
+        await cache.adelete_many(["a", "b"])
+        assert not await cache.ahas_key("a")
+        assert await cache.ahas_key("b", version=2)
+        assert await cache.aget_or_set("d", lambda: 4) == 4
+        with pytest.raises(ValueError, match="'nothing' not found"):
+            await cache.aincr("nothing")
+        await cache.aclear()
+        assert not await cache.ahas_key("d")
+
+    asyncio.run(use())
+
+
+def test_caches_of_threads_share_connections_and_lose_no_increment(server: Server, cache: CyberDBCache) -> None:
+    cache.set("n", 0)
+    seen: list[Any] = []
+
+    def work() -> None:
+        own = make(server)
+        seen.append(own._entries)
+        for _ in range(50):
+            own.incr("n")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.get("n") == 200
+    assert all(entries is cache._entries for entries in seen)
+
+
+def test_timeouts(server: Server, cache: CyberDBCache) -> None:
+    cache.set("default", 1)
+    cache.set("n", 1, timeout=100)
+    cache.incr("n")
+    cache.set("ever", 1, timeout=None)
+    cache.touch("ever", 60)
+    cache.touch("default", None)
+    with connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        entries = proxy.get_cyberdict("cache")
+        assert 99 < entries.ttl(":1:n") <= 100
+        assert 59 < entries.ttl(":1:ever") <= 60
+        assert entries.ttl(":1:default") is None
+
+
+def test_the_server_may_be_away_at_start() -> None:
+    cache = CyberDBCache("cyberdb://127.0.0.1:1", {"OPTIONS": {"password": PASSWORD}})
+    with pytest.raises(ServerUnreachable):
+        cache.get("a")
+
+
+def test_a_lost_table_is_made_again(server: Server, cache: CyberDBCache) -> None:
+    cache.set("a", 1)
+    with connect(server.url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        proxy.delete_table("cache")
+        assert cache.get("a") is None
+        proxy.delete_table("cache")
+        with pytest.raises(ValueError, match="not found"):
+            cache.incr("a")

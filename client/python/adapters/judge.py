@@ -19,6 +19,7 @@ import tempfile
 import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, List, Tuple
@@ -29,6 +30,10 @@ HERE = Path(__file__).resolve().parent
 INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
 PASSWORD = "judged"
 SUITE_SECONDS = 600
+
+
+# The variables of a process: CYBERDB_URL and CYBERDB_PASSWORD say where the server is.
+Environment = Dict[str, str]
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Suite:
 
     name: str
     project: str  # on PyPI; empty: the tests are those of this repository
-    run: Callable[[Path], Outcome]  # runs the tests of the unpacked sdist
+    run: Callable[[Path, Environment], Outcome]  # runs the tests of the unpacked sdist
 
 
 def sdist(project: str, version: str, into: Path) -> Path:
@@ -78,11 +83,12 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def run(*command: object, directory: Path) -> Tuple[str, int]:
+def run(*command: object, directory: Path, environment: Environment) -> Tuple[str, int]:
     """Runs a command of this Python; returns its output and its code. Shows what fails."""
     done = subprocess.run(
         [sys.executable, *map(str, command)],
         cwd=directory,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -94,21 +100,21 @@ def run(*command: object, directory: Path) -> Tuple[str, int]:
     return done.stdout, done.returncode
 
 
-def cachelib(source: Path) -> Outcome:
+def cachelib(source: Path, environment: Environment) -> Outcome:
     shutil.copy(HERE / "cachelib_suite.py", source / "tests" / "test_cyberdb.py")
-    return pytest(source / "tests", "test_cyberdb.py")
+    return pytest(environment, source / "tests", "test_cyberdb.py")
 
 
-def flask_caching(source: Path) -> Outcome:
+def flask_caching(source: Path, environment: Environment) -> Outcome:
     tests = source / "tests"
     (tests / "conftest.py").rename(tests / "flask_caching_fixtures.py")
     shutil.copy(HERE / "flask_caching_conftest.py", tests / "conftest.py")
     shutil.copy(HERE / "flask_caching_suite.py", tests / "test_cyberdb.py")
     names = ("cyberdb", "cache", "view", "memoize", "templates", "signals", "hash_method", "subclassing")
-    return pytest(tests, *(f"test_{name}.py" for name in names))
+    return pytest(environment, tests, *(f"test_{name}.py" for name in names))
 
 
-def django(source: Path) -> Outcome:
+def django(source: Path, environment: Environment) -> Outcome:
     tests = source / "tests"
     shutil.copy(HERE / "django_suite.py", tests / "cache" / "cyberdb_tests.py")
     shutil.copy(HERE / "django_settings.py", tests / "cyberdb_settings.py")
@@ -116,6 +122,7 @@ def django(source: Path) -> Outcome:
         *("runtests.py", "--parallel", 1, "--settings", "cyberdb_settings", "-v", 2),
         *("cache.cyberdb_tests", "sessions_tests.tests.CacheSessionTests", "sessions_tests.tests.CacheDBSessionTests"),
         directory=tests,
+        environment=environment,
     )
     ran = re.search(r"^Ran (\d+) tests? in .*$", output, re.MULTILINE)
     closing = re.search(r"^(OK|FAILED)\b.*$", output, re.MULTILINE)
@@ -131,16 +138,16 @@ def django(source: Path) -> Outcome:
     return Outcome(f"{ran[0]}: {closing[0]}", max(0, int(ran[1]) - failed - len(skipped)), failed, skipped)
 
 
-def ours(_: Path) -> Outcome:
-    return pytest(HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
+def ours(_: Path, environment: Environment) -> Outcome:
+    return pytest(environment, HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
 
 
-def pytest(directory: Path, *arguments: str) -> Outcome:
+def pytest(environment: Environment, directory: Path, *arguments: str) -> Outcome:
     """Runs tests in a directory. What ends the run early counts as a failed test."""
     with tempfile.TemporaryDirectory() as temporary:
         report = Path(temporary, "report.xml")
         command = ("-m", "pytest", "-o", "addopts=-q", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments)
-        output, code = run(*command, directory=directory)
+        output, code = run(*command, directory=directory, environment=environment)
         outcome = Outcome(output.strip().rpartition("\n")[2], 0, 0)
         cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
     for case in cases:
@@ -151,7 +158,7 @@ def pytest(directory: Path, *arguments: str) -> Outcome:
             outcome.failed += 1
         else:
             outcome.passed += 1
-    if code != 0 and not outcome.failed:
+    if code != 0 and cases and not outcome.failed:
         outcome.failed = 1
     return outcome
 
@@ -175,8 +182,7 @@ def judge(suite: Suite, version: str) -> Outcome:
         source = sdist(suite.project, version, Path(directory)) if suite.project else HERE
         with Server() as server:
             server.start(port=0, password=PASSWORD)
-            os.environ.update(CYBERDB_URL=server.url, CYBERDB_PASSWORD=PASSWORD)
-            return suite.run(source)
+            return suite.run(source, {**os.environ, "CYBERDB_URL": server.url, "CYBERDB_PASSWORD": PASSWORD})
 
 
 def main(names: List[str]) -> int:
@@ -184,20 +190,19 @@ def main(names: List[str]) -> int:
     if unknown:
         print(f"no suite {', '.join(sorted(unknown))}: there are {', '.join(s.name for s in SUITES)}", file=sys.stderr)
         return 2
-    versions, outcomes = pins(), []
     os.environ["CYBERDB_LOG_LEVEL"] = "warn"
-    for suite in SUITES:
-        if names and suite.name not in names:
-            continue
-        version = versions[suite.project] if suite.project else ""
-        print(f"== {suite.name} {version}".rstrip(), flush=True)
-        outcome = judge(suite, version)
-        outcomes.append(outcome)
-        for test, reason in outcome.skipped:
-            print(f"skipped {test}: {reason}")
-        print(outcome.closing, flush=True)
-        if not outcome.passed + outcome.failed:
-            print(f"{suite.name}: no test ran", flush=True)
+    versions, outcomes = pins(), []
+    suites = [suite for suite in SUITES if not names or suite.name in names]
+    with ThreadPoolExecutor(len(suites)) as pool:  # they wait more than they compute
+        judging = pool.map(lambda suite: judge(suite, versions.get(suite.project, "")), suites)
+        for suite, outcome in zip(suites, judging):
+            outcomes.append(outcome)
+            print(f"== {suite.name} {versions.get(suite.project, '')}".rstrip())
+            for test, reason in outcome.skipped:
+                print(f"skipped {test}: {reason}")
+            print(outcome.closing, flush=True)
+            if not outcome.passed + outcome.failed:
+                print(f"{suite.name}: no test ran", flush=True)
     passed, failed = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("passed", "failed"))
     print(f"adapters: {len(outcomes)} suites, {passed} passed, {failed} failed")
     return int(failed > 0 or any(not outcome.passed for outcome in outcomes))

@@ -145,8 +145,8 @@ func newComputation[K, V any](d *Dict[K, V], k K, o ComputeOptions) (*computatio
 	return c, nil
 }
 
-// request makes the request DICT GET OR COMPUTE. If its reply comes too late for the caller, or not at
-// all, the right to compute is given back.
+// request makes the request DICT GET OR COMPUTE. If its reply comes too late for the caller, or not
+// at all, the right to compute is given back.
 func (c *computation[K, V]) request(wait time.Duration) *call {
 	q := c.begin(codec.OpDictGetOrCompute)
 	q.addTime("a lease", c.ttl, 1)

@@ -48,8 +48,8 @@ func (p ListPipe[T]) Put(v T, delay time.Duration) *Future[struct{}] {
 // caller checks by the error of Ack that it was in time. The option MaxDeliveries limits how often:
 // see ListOptions.
 //
-// If the value is not a T, Take returns an error, and returns the item: it joins the end of the list
-// after the time of the lease, and does not block the items behind it. That delivery counts.
+// If the value is not a T, Take returns an error, and returns the item: it joins the end of the
+// list after the time of the lease, and does not block the items behind it. That delivery counts.
 //
 // Leased and delayed items are not elements of the list: Len, Clear, slices, iterations, and other
 // requests neither see nor change them. Drop removes them.
@@ -57,8 +57,8 @@ func (p ListPipe[T]) Put(v T, delay time.Duration) *Future[struct{}] {
 // If ctx ends first, Take returns its error, and an item that was taken meanwhile is returned; that
 // delivery does not count. If the connection is lost, Take asks again, and gets what it was given
 // before. If it returns an error after that, ErrConnectionLost or another, an item may be leased to
-// no client until the lease ends; so it may after ErrReplyTooLarge. Errors: ErrValue for a lease that
-// is not above 0 or a wait below 0.
+// no client until the lease ends; so it may after ErrReplyTooLarge. Errors: ErrValue for a lease
+// that is not above 0 or a wait below 0.
 func (l *List[T]) Take(ctx context.Context, lease, wait time.Duration) (item Delivery[T], ok bool, err error) {
 	claim := newOwner()
 	e, err := ask(

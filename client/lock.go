@@ -75,8 +75,8 @@ type Lock struct {
 //
 // Errors: ErrLockHeld if the wait has ended; ErrValue for an option that is out of range;
 // ErrOverloaded if too many requests wait; those of the connection. If a connection was lost during
-// the wait, and there is no other when Lock returns an error, the lock may be held until its TTL has
-// passed.
+// the wait, and there is no other when Lock returns an error, the lock may be held until its TTL
+// has passed.
 //
 //	lock, err := db.Lock(ctx, "nightly report", client.LockOptions{})
 //	if err != nil {
@@ -183,8 +183,8 @@ func (l *Lock) confirm(ctx context.Context, asked time.Time) (granted time.Time,
 	return asked, false, nil
 }
 
-// request makes the request LOCK. If its reply comes too late for the caller, or not at all, the lock
-// is released.
+// request makes the request LOCK. If its reply comes too late for the caller, or not at all, the
+// lock is released.
 func (l *Lock) request(wait time.Duration, n int) *call {
 	q := l.begin(codec.OpLock)
 	q.addTime("TTL", l.ttl, 1)
@@ -236,11 +236,11 @@ func (l *Lock) Context(parent context.Context) (ctx context.Context, cancel cont
 	}
 }
 
-// Unlock releases the lock and wakes the next owner that waits. A fence and a deadline of ctx do not
-// count for the release. If ctx has ended, or ends before the reply comes, Unlock sends the release
-// all the same if there is a connection, and returns the context's error. Errors: ErrLockLost if the
-// lock was lost before, or was released by another call of Unlock; those of the connection: the lock
-// is then free after its TTL at the latest.
+// Unlock releases the lock and wakes the next owner that waits. A fence and a deadline of ctx do
+// not count for the release. If ctx has ended, or ends before the reply comes, Unlock sends the
+// release all the same if there is a connection, and returns the context's error. Errors:
+// ErrLockLost if the lock was lost before, or was released by another call of Unlock; those of the
+// connection: the lock is then free after its TTL at the latest.
 func (l *Lock) Unlock(ctx context.Context) error {
 	lost := l.release()
 	attempts := 0

@@ -54,8 +54,8 @@ func TestOneComputation(t *testing.T) {
 	}
 }
 
-// TestOneComputationOfALargeKey has more bytes of requests that wait on one connection than a server
-// takes ahead of what it executes.
+// TestOneComputationOfALargeKey has more bytes of requests that wait on one connection than a
+// server takes ahead of what it executes.
 func TestOneComputationOfALargeKey(t *testing.T) {
 	server := startServer(t)
 	c, watch := server.Client(t, &client.Options{Conns: 1}), server.Client(t, nil)

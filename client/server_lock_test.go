@@ -91,8 +91,8 @@ func TestLocks(t *testing.T) {
 	s.expect("nobody", client.ErrLockLost, d.Set(now, "k", 2))
 }
 
-// TestUnlockWithAFence releases locks with contexts whose fences make the server refuse all requests
-// with them.
+// TestUnlockWithAFence releases locks with contexts whose fences make the server refuse all
+// requests with them.
 func TestUnlockWithAFence(t *testing.T) {
 	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
 	lost := client.IfFence(ctx, "lost", 1)

@@ -249,7 +249,8 @@ func TestCloseWhileItIsMadeAgain(t *testing.T) {
 	}
 }
 
-// TestMessagesAfterClose lets a reply come after Close: a subscription that is closed keeps nothing.
+// TestMessagesAfterClose lets a reply come after Close: a subscription that is closed keeps
+// nothing.
 func TestMessagesAfterClose(t *testing.T) {
 	s := &Subscription[string]{}
 	_ = s.Close()

@@ -118,8 +118,8 @@ func (c *Client) pause(ctx context.Context, attempts int) {
 	}
 }
 
-// mayOwn says whether a wait that has failed with err after so many attempts may have been granted all
-// the same: the reply was lost, or was not kept.
+// mayOwn says whether a wait that has failed with err after so many attempts may have been granted
+// all the same: the reply was lost, or was not kept.
 func mayOwn(attempts int, err error) bool {
 	return attempts > 1 || errors.Is(err, ErrConnectionLost) || errors.Is(err, ErrReplyTooLarge)
 }

@@ -254,8 +254,8 @@ func TestWaitsAreAskedAgain(t *testing.T) {
 	}
 }
 
-// TestWaitWhosePlaceIsTakenOver loses the connection of a wait. The server executes that request after
-// the one that was sent on another connection, which is canceled: it is asked again.
+// TestWaitWhosePlaceIsTakenOver loses the connection of a wait. The server executes that request
+// after the one that was sent on another connection, which is canceled: it is asked again.
 func TestWaitWhosePlaceIsTakenOver(t *testing.T) {
 	p, r := startPeer(t), &recorder{}
 	p.answer = func(p *peer, req codec.Request) []byte {

@@ -161,6 +161,30 @@ def test_a_release_of_a_task_whose_connection_is_lost(server: Server, new_name: 
         asyncio.run(story(relay.url))
 
 
+def test_a_task_waits_on_when_the_server_has_a_place_again(start: Callable[..., Server]) -> None:
+    async def story(url: str) -> None:
+        async with await aio.connect(url, password=PASSWORD) as client, client.get_proxy() as own:
+            task = asyncio.ensure_future(own.lock("no place").acquire())
+            while (await own.info())["waiting_requests"] < 1:
+                await asyncio.sleep(0.01)
+            connection = client._connections.ready()
+            assert connection is not None
+            connection._fail(ConnectionLost("cut"))
+            await asyncio.sleep(0)
+            settle(lambda: proxy.info()["connections"] == 1)
+            with cyberdb_fast.connect(url, password=PASSWORD):  # it takes the place
+                done, _ = await asyncio.wait([task], timeout=0.5)
+                assert not done
+            holder.release()
+            assert await task
+
+    server = start(max_con=2)
+    with cyberdb_fast.connect(server.url, password=PASSWORD) as one, one.get_proxy() as proxy:
+        holder = proxy.lock("no place")
+        holder.acquire()
+        asyncio.run(asyncio.wait_for(story(server.url), 20))
+
+
 def test_a_release_of_a_task_that_fails_is_tried_again(server: Server, new_name: NewName) -> None:
     async def story(url: str) -> None:
         async with await aio.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:

@@ -17,12 +17,12 @@ from .aio_time import Alarm
 from .background import HEARTBEAT_SECONDS
 from .clock import MONOTONIC
 from .connection import NotSent
-from .errors import ConnectionLost, CyberDBError, ServerUnreachable
+from .errors import ConnectionLost, CyberDBError, EncryptionMismatch
 from .frames import Reply
 from .leases import NEVER, Lease, Renewals
 from .requests import Request, WaitingRequest
 from .settings import Settings
-from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, deadline_of, shutting_down
+from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, UNREACHED, deadline_of, shutting_down
 
 
 class WaitingConnection(Connection):
@@ -148,7 +148,9 @@ async def _wait_for(
                 if request.repeatable and current.lost is not None and not isinstance(e, (Forked, NotSent)):
                     lost.append(current.lost)
                 raise
-        except (ConnectionLost, ServerUnreachable) as e:
+        except (ConnectionLost, *UNREACHED) as e:
+            if isinstance(e, EncryptionMismatch):
+                raise
             now = MONOTONIC[0]()
             if isinstance(e, ConnectionLost):
                 if not request.repeatable and not isinstance(e, (Forked, NotSent)):

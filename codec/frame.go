@@ -38,7 +38,8 @@ type RequestFlags uint8
 
 // Flags of a request. The fields that belong to flags follow the header, in the order of the bits.
 const (
-	// u64: act only if the entry's version is this; 0: only if it is absent
+	// u64: act only if the entry's version is this; 0: only if it is absent; AnyVersion: only if it is
+	// present
 	FlagIfVersion   RequestFlags = 1 << 0
 	FlagWantVersion RequestFlags = 1 << 1 // the reply shall have the entry's version
 	// u32: act only if execution begins within so many milliseconds of the frame's arrival; 0:
@@ -52,6 +53,10 @@ const (
 
 	knownRequestFlags = FlagIfVersion | FlagWantVersion | FlagDeadline | FlagDurable | FlagTimeToLive | FlagExtensions
 )
+
+// AnyVersion in the field of FlagIfVersion stands for the version of every entry. On the wire: do
+// not change.
+const AnyVersion uint64 = 1<<64 - 1
 
 // Times to live. On the wire: do not change.
 const (
@@ -85,7 +90,7 @@ type Request struct {
 	Deadline  uint32 // milliseconds, valid if Flags has FlagDeadline
 	Op        Opcode
 	Flags     RequestFlags
-	IfVersion uint64 // valid if Flags has FlagIfVersion
+	IfVersion uint64 // valid if Flags has FlagIfVersion; 0: the entry is absent; or AnyVersion
 	TTL       int64  // milliseconds, valid if Flags has FlagTimeToLive
 	Args      []byte // the encoded arguments, table name first, back to back
 	Payload   []byte // the frame without length and id, which defines the request; set by the parsers

@@ -235,7 +235,7 @@ func conditions(w *wire, g *conformance.Operations, name string) {
 			ID:        w.id,
 			Op:        codec.OpDictSet,
 			Flags:     codec.FlagIfVersion,
-			IfVersion: reply.Version,
+			IfVersion: conformance.Pick(g, []uint64{reply.Version, reply.Version, codec.AnyVersion}),
 			Args:      encodeArgs(w, name, g.Rand.IntN(4), 1),
 		}
 		w.write(codec.AppendRequest(nil, &req))

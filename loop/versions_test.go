@@ -3,8 +3,10 @@ package loop
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"cyberdb-fast/codec"
+	"cyberdb-fast/loop/engine"
 	"cyberdb-fast/loop/engine/conformance"
 )
 
@@ -59,12 +61,14 @@ func TestConformanceVersions(t *testing.T) {
 	for range conformance.Count(t, 5000, 1000) {
 		key, val := rng.IntN(4), rng.Int64N(100)
 		entry := v.entries[key]
-		given := pickFrom(rng, []uint64{entry.version, entry.version, 0, entry.version + 1, v.newest, 1<<64 - 1})
+		given := pickFrom(rng, []uint64{
+			entry.version, entry.version, 0, entry.version + 1, v.newest, codec.AnyVersion, 1<<64 - 2,
+		})
 		flags := codec.RequestFlags(0)
 		if rng.IntN(4) > 0 {
 			flags = codec.FlagIfVersion
 		}
-		acts := flags == 0 || given == entry.version
+		acts := flags == 0 || given == entry.version || given == codec.AnyVersion && entry.version != 0
 		var reply codec.Reply
 		want := codec.StatusOK
 		switch op := pickFrom(rng, []codec.Opcode{codec.OpDictSet, codec.OpDictSet, codec.OpDictDelete, codec.OpDictPop, codec.OpDictIncrement}); op {
@@ -106,6 +110,49 @@ func TestConformanceVersions(t *testing.T) {
 		if outcomes[status] == 0 {
 			t.Errorf("no request ended with %v", status)
 		}
+	}
+}
+
+// TestAnyVersion: every command that takes IF VERSION can ask that the entry is present. One that
+// has expired is absent.
+func TestAnyVersion(t *testing.T) {
+	t.Parallel()
+	clock := &wallClock{}
+	w := dial(t, startLimited(t, nil, clock.limit))
+	w.ok(codec.OpCreateDict, "d", false)
+	tried := 0
+	for op, command := range engine.Protocol() {
+		if !command.Conditional {
+			continue
+		}
+		tried++
+		op := codec.Opcode(op)
+		request := func(key string, want codec.Status) {
+			t.Helper()
+			w.id++
+			req := codec.Request{ID: w.id, Op: op, Flags: codec.FlagIfVersion, IfVersion: codec.AnyVersion}
+			args := []any{"d", key, 1}
+			req.Args = encodeArgs(w, args[:1+codec.Shapes[op].Min]...)
+			if op == codec.OpDictExpire {
+				req.Flags, req.TTL = req.Flags|codec.FlagTimeToLive, 60_000
+			}
+			w.write(codec.AppendRequest(nil, &req))
+			if reply, err := w.reply(); err != nil || reply.Status != want {
+				t.Errorf("%v of %s: %v, %v", op, key, reply.Status, err)
+			}
+		}
+		w.ok(codec.OpDictSet, "d", "here", 1)
+		w.doLiving(codec.OpDictSet, 60_000, "d", "brief", 1)
+		clock.jump(2 * time.Minute)
+		request("here", codec.StatusOK)
+		request("brief", codec.StatusVersionMismatch)
+		request("nowhere", codec.StatusVersionMismatch)
+		for _, key := range []string{"brief", "nowhere"} {
+			w.fails(codec.StatusKeyError, codec.OpDictGet, "d", key)
+		}
+	}
+	if tried < 5 {
+		t.Errorf("%d commands take IF VERSION", tried)
 	}
 }
 

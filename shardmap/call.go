@@ -1,6 +1,9 @@
 package shardmap
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 // InlineElements is the most elements that an inline call may touch.
 const InlineElements = 4096
@@ -13,7 +16,7 @@ type Call struct {
 
 	MayBlock  bool    // false: an inline call, which never blocks; true: long work is done, locks are waited for
 	HasIf     bool    // act only if the entry's version is IfVersion
-	IfVersion uint64  // 0: only if the key is absent
+	IfVersion uint64  // 0: only if the key is absent; AnyVersion: only if it is present
 	Memory    Memory  // lends memory to a long call; nil: no limit
 	Log       Log     // records each range of LSNs that the call takes; nil: no record
 	Request   []byte  // what Log records; see Log
@@ -70,6 +73,9 @@ const (
 	KeepTTL    = -1 // what the entry has; DefaultTTL if it is absent
 	ForeverTTL = -2 // no deadline, whatever the table's default is
 )
+
+// AnyVersion as Call.IfVersion stands for the version of every entry.
+const AnyVersion = math.MaxUint64
 
 // Memory lends memory to calls. It is safe for concurrent use.
 type Memory interface {

@@ -141,11 +141,17 @@ func (d *Dict) lockResolved(c *Call, k *key, changes bool) (s *shard, num int, e
 		s.touch(num)
 		c.Version = s.entry(num).version()
 	}
-	if c.HasIf && c.IfVersion != c.Version {
+	if c.HasIf && !c.hasVersion() {
 		c.unlock()
 		return nil, 0, ErrVersion
 	}
 	return s, num, nil
+}
+
+// hasVersion reports whether Call.Version, of the entry that was found, is what Call.IfVersion asks
+// for.
+func (c *Call) hasVersion() bool {
+	return c.Version == c.IfVersion || c.IfVersion == AnyVersion && c.Version != 0
 }
 
 // Get appends the value of key. Errors: ErrNoKey; ErrLong for an inline call if the value is larger

@@ -210,7 +210,11 @@ func (s *session) condition(k testKey) (err error) {
 		version = e.version
 	}
 	s.call.HasIf, s.call.IfVersion = true, version
-	switch s.pick.IntN(3) {
+	switch s.pick.IntN(4) {
+	case 3:
+		if s.call.IfVersion = AnyVersion; version == 0 {
+			return ErrVersion
+		}
 	case 0:
 		s.call.IfVersion++
 		return ErrVersion

@@ -85,6 +85,9 @@ func (x *Executor) describe(op codec.Opcode, err error) *codec.Error {
 	case errors.Is(err, shardmap.ErrVersion):
 		e.Status, e.Key = codec.StatusVersionMismatch, x.args[0]
 		e.Message = fmt.Sprintf("the entry's version is %d, not %d", x.call.Version, x.call.IfVersion)
+		if x.call.IfVersion == codec.AnyVersion {
+			e.Message = "there is no such entry"
+		}
 	default:
 		x.engine.env.Logger.Error("error without a status", "op", op.String(), "error", err)
 		e.Status, x.Internal = codec.StatusInternal, true

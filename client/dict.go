@@ -223,6 +223,21 @@ func (p DictPipe[K, V]) Delete(k K) *Future[struct{}] {
 	return queue(p.pipeline, p.dict.delete(k), decodeNothing)
 }
 
+// DeleteMany removes keys atomically. It returns a bool for each, in their order: whether it was
+// there; a key that is repeated was there once.
+func (d *Dict[K, V]) DeleteMany(ctx context.Context, keys ...K) ([]bool, error) {
+	return request(ctx, d.deleteMany(keys), decodeMany[bool])
+}
+
+func (d *Dict[K, V]) deleteMany(keys []K) *call {
+	return addAll(d.client.write(codec.OpDictDeleteMany, d.table), keys)
+}
+
+// DeleteMany is Dict.DeleteMany.
+func (p DictPipe[K, V]) DeleteMany(keys ...K) *Future[[]bool] {
+	return queue(p.pipeline, p.dict.deleteMany(keys), decodeMany[bool])
+}
+
 // Pop removes k and returns its value. Errors: ErrKey if k is absent.
 func (d *Dict[K, V]) Pop(ctx context.Context, k K) (V, error) {
 	return request(ctx, d.pop(k), decodeOne[V])

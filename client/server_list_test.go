@@ -112,6 +112,8 @@ func TestPipelineOfAllKinds(t *testing.T) {
 	future("get many", []client.Entry[int]{{4, true}, {}}, dp.GetMany("a", "x"))
 	future("contains", true, dp.Contains("b"))
 	future("len", 2, dp.Len())
+	future("set", struct{}{}, dp.Set("d", 3))
+	future("delete many", []bool{true, false}, dp.DeleteMany("d", "x"))
 	future("pop", 4, dp.Pop("a"))
 	future("pop item", client.Item[string, int]{Key: "b", Value: 2}, dp.PopItem())
 	future("set", struct{}{}, dp.Set("c", 1))

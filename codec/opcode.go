@@ -51,6 +51,7 @@ const (
 	OpDictForget        Opcode = 0x34
 	OpDictHorizon       Opcode = 0x35
 	OpDictGetOrCompute  Opcode = 0x36
+	OpDictDeleteMany    Opcode = 0x37
 )
 
 // Opcodes of lists.
@@ -178,6 +179,7 @@ var Shapes = [256]Shape{
 	OpDictHorizon:       {Name: "DICT HORIZON", Table: true, Min: 1, Max: 1},
 
 	OpDictGetOrCompute: {Name: "DICT GET OR COMPUTE", Table: true, Min: 5, Max: 5},
+	OpDictDeleteMany:   {Name: "DICT DELETE MANY", Table: true, Min: 0, Max: Many, Each: 1},
 
 	OpListAppend:      {Name: "LIST APPEND", Table: true, Min: 1, Max: 1},
 	OpListExtend:      {Name: "LIST EXTEND", Table: true, Min: 0, Max: Many, Each: 1},

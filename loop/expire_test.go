@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -61,6 +62,10 @@ func TestExpiredIsAbsent(t *testing.T) {
 		if got := w.ok(codec.OpDictScan, "d", 0, 10); len(got) != 3 {
 			t.Fatalf("scan: %v", got)
 		}
+	}
+	fill()
+	if got := w.ok(codec.OpDictDeleteMany, "d", "a", "stays", "b"); !slices.Equal(got, []any{false, true, false}) {
+		t.Fatalf("delete many: %v", got)
 	}
 	fill()
 	if got := w.ok(codec.OpDictSetDefault, "d", "a", 7); got[0] != int64(7) {

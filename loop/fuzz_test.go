@@ -117,7 +117,7 @@ func inputOf(b []byte) linearInput {
 		return linearInput{op, []int64{key, first % 16}}
 	case codec.OpDictUpdate:
 		return linearInput{op, []int64{key, first % 16, second % 8, first % 16}}
-	case codec.OpDictGetMany, codec.OpListExtend:
+	case codec.OpDictGetMany, codec.OpDictDeleteMany, codec.OpListExtend:
 		return linearInput{op, []int64{key, first % 16, second % 16}}
 	case codec.OpDictGet,
 		codec.OpDictPop,

@@ -42,7 +42,7 @@ func limitLives(w *wire, g *conformance.Operations, name string) error {
 			args = append(args, rawValue{codec.Absent}, 1)
 		case codec.OpDictUpdate:
 			args = append(args, 1, g.Rand.IntN(30), "a value of some bytes")
-		case codec.OpDictTouch, codec.OpDictGet:
+		case codec.OpDictTouch, codec.OpDictGet, codec.OpDictDeleteMany:
 			req.Flags, req.TTL = 0, 0
 		}
 		w.id++
@@ -67,7 +67,7 @@ func limitLives(w *wire, g *conformance.Operations, name string) error {
 
 var living = []codec.Opcode{
 	codec.OpDictSet, codec.OpDictSet, codec.OpDictSetDefault, codec.OpDictUpdate, codec.OpDictIncrement,
-	codec.OpDictCompareAndSet, codec.OpDictExpire, codec.OpDictTouch, codec.OpDictGet,
+	codec.OpDictCompareAndSet, codec.OpDictExpire, codec.OpDictTouch, codec.OpDictGet, codec.OpDictDeleteMany,
 }
 
 // someOptions returns random options of a dict.

@@ -125,6 +125,16 @@ func dictStep(state []int64, in linearInput) ([]int64, linearOutput) {
 			}
 		}
 		return ok(state, vals...)
+	case codec.OpDictDeleteMany:
+		next := state
+		var were []int64
+		for _, key := range in.args {
+			at := entryOf(next, key)
+			if were = append(were, flagInt(at >= 0)); at >= 0 {
+				next = without(next, at)
+			}
+		}
+		return ok(next, were...)
 	case codec.OpDictItems:
 		return ok(state, state...)
 	case codec.OpDictKeys:

@@ -98,6 +98,12 @@ func dictHistory(rng *rand.Rand, size int) history {
 			return linearInput{op, args}
 		case codec.OpDictGetMany:
 			return linearInput{op, []int64{0, 1, 2}}
+		case codec.OpDictDeleteMany:
+			args := []int64{key, rng.Int64N(3), key}
+			for i := range int64(size / 8) { // absent; in the background only if it is long
+				args = append(args, 1001+8*i)
+			}
+			return linearInput{op, args}
 		case codec.OpDictGet, codec.OpDictPop, codec.OpDictContains:
 			return linearInput{op, []int64{key}}
 		case codec.OpDictPopItem, codec.OpDictClear:
@@ -128,6 +134,7 @@ var dictHistoryOps = []codec.Opcode{
 	codec.OpDictItems,
 	codec.OpDictKeys,
 	codec.OpDictGetMany,
+	codec.OpDictDeleteMany,
 	codec.OpDictClear,
 }
 

@@ -110,6 +110,7 @@ func everyChange(w *wire, i int) {
 	change(codec.OpDictIncrement, d, "a", 9)
 	change(codec.OpDictCompareAndSet, d, "a", 16, 10)
 	change(codec.OpDictDelete, d, "b")
+	change(codec.OpDictDeleteMany, d, "g", "nowhere", "f", "g")
 	change(codec.OpDictPop, d, "c")
 	change(codec.OpDictPopItem, d)
 	change(codec.OpConfigure, d, map[any]any{"max_entries": 1000})

@@ -73,6 +73,9 @@ func TestDictSession(t *testing.T) {
 	if err := d.Update(&c, slices.Concat(str("new"), one, list, one), 2); !errors.As(err, &unhashable) {
 		t.Fatalf("update with a list as key: %v", err)
 	}
+	if _, err := d.DeleteMany(&c, nil, slices.Concat(one, list), 2); !errors.As(err, &unhashable) {
+		t.Fatalf("delete many with a list as key: %v", err)
+	}
 	items(`'k' 'b' 1 'd'`)
 }
 
@@ -90,6 +93,9 @@ func TestDictLimits(t *testing.T) {
 	}
 	if _, err := s.Create(&inline, "other", KindDict, packed, n); !errors.Is(err, ErrLong) {
 		t.Fatalf("long create: %v, want ErrLong", err)
+	}
+	if _, err := d.DeleteMany(&inline, nil, packed, n); !errors.Is(err, ErrLong) {
+		t.Fatalf("long delete many: %v, want ErrLong", err)
 	}
 	if s.Clock() != 1 {
 		t.Fatalf("clock is %d after calls that did nothing, want 1", s.Clock())
@@ -316,6 +322,12 @@ func TestDictCallsDoNotAllocate(t *testing.T) {
 		{"GetMany", func() (err error) { dst, err = d.GetMany(&c, dst[:0], keys, 3); return }},
 		{"Contains", func() (err error) { _, err = d.Contains(&c, key); return }},
 		{"Update", func() error { return d.Update(&c, packed, 1000) }},
+		{"Set and DeleteMany", func() (err error) {
+			if err = d.Set(&c, key, val); err == nil {
+				dst, err = d.DeleteMany(&c, dst[:0], keys, 3)
+			}
+			return errors.Join(err, d.Set(&c, key, val))
+		}},
 		{"Scan", func() (err error) { dst, _, _, err = d.Scan(&c, dst[:0], 0, 100); return }},
 		{"AppendAll", func() (err error) { dst, _, err = d.AppendAll(&c, dst[:0], Items); return }},
 		{"Pop and SetDefault", func() (err error) {

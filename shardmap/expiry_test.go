@@ -386,6 +386,14 @@ func TestReasonsOfRemovals(t *testing.T) {
 			}
 			return e.dict.Update(&e.call, packed, entries)
 		},
+		"delete many": func(e *expiring) error {
+			var packed []byte
+			for i := range entries {
+				packed = append(packed, encoded(i)...)
+			}
+			_, err := e.dict.DeleteMany(&e.call, nil, packed, entries)
+			return err
+		},
 		"set": func(e *expiring) (err error) {
 			for i := range entries {
 				err = errors.Join(err, e.dict.Set(&e.call, encoded(i), encoded(i)))

@@ -261,6 +261,7 @@ var operations = []struct {
 	{"compare and set", 5, (*session).compareAndSet},
 	{"update", 4, (*session).update},
 	{"get many", 2, (*session).getMany},
+	{"delete many", 1, (*session).deleteMany},
 	{"scan", 1, (*session).scan},
 	{"open view", 1, (*session).openView},
 	{"close view", 2, (*session).closeView},
@@ -453,6 +454,27 @@ func (s *session) update() {
 	for i := range keys {
 		s.model.set(keys[i], vals[i], first+uint64(i))
 	}
+}
+
+func (s *session) deleteMany() {
+	var keys, want []byte
+	n, there := s.pick.IntN(20), 0
+	before := s.store.Clock()
+	for range n {
+		k := s.key()
+		keys = append(keys, k.encoded...)
+		e := s.model.find(k)
+		if want = msgp.AppendBool(want, e != nil); e != nil {
+			s.model.remove(e)
+			there = 1
+		}
+	}
+	s.call.MayBlock = s.pick.IntN(2) == 0
+	got, err := s.dict.DeleteMany(&s.call, nil, keys, n)
+	s.call.MayBlock = s.big
+	s.ok(err)
+	s.equal("removed", got, want)
+	s.assigned(before, there)
 }
 
 func (s *session) getMany() {

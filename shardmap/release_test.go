@@ -59,6 +59,11 @@ func everyChange() []change {
 		{"Pop", "d", dict(func(d *Dict, c *Call) error { _, err := d.Pop(c, nil, two); return err })},
 		{"PopItem", "d", dict(func(d *Dict, c *Call) error { _, err := d.PopItem(c, nil); return err })},
 		{"Dict.Delete", "d", dict(func(d *Dict, c *Call) error { return d.Delete(c, two) })},
+		{"DeleteMany", "d", dict(func(d *Dict, c *Call) error {
+			n := long(c, InlineElements+1)
+			_, err := d.DeleteMany(c, nil, packedInts(n), n)
+			return err
+		})},
 		{"Dict.Clear", "d", dict(func(d *Dict, c *Call) error { return d.Clear(c) })},
 		{"Increment", "d", dict(func(d *Dict, c *Call) error { _, err := d.Increment(c, nil, two, one); return err })},
 		{

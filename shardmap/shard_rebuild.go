@@ -1,7 +1,7 @@
 package shardmap
 
-// compactIfDue compacts the shard when too much of it is dead.
-func (s *shard) compactIfDue(w *write) {
+// compactIfDue compacts the shard when too much of it is dead; it reports whether it did.
+func (s *shard) compactIfDue(w *write) bool {
 	eighths := 2
 	switch {
 	case w.newest > 0:
@@ -10,10 +10,12 @@ func (s *shard) compactIfDue(w *write) {
 		eighths = 1
 	}
 	dead, deadBytes := s.count-s.live, s.filled-s.liveBytes
-	if dead > minDeadEntries && 8*dead > eighths*s.count ||
-		deadBytes > minDeadBytes && 8*deadBytes > eighths*s.filled {
+	due := dead > minDeadEntries && 8*dead > eighths*s.count ||
+		deadBytes > minDeadBytes && 8*deadBytes > eighths*s.filled
+	if due {
 		s.compact(w)
 	}
+	return due
 }
 
 // compact moves the live entries into new pages, chunks and an index.

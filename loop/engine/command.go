@@ -187,8 +187,9 @@ var protocol = Commands{
 	codec.OpDictGetOrCompute: {
 		Kind: DictTable, OnKey: true, Mutates: true, Grows: true, Looks: true, Keys: FirstKey, Run: dictGetOrCompute,
 	},
-	codec.OpDictForget:  {Kind: DictOrLocks, Absent: true, Mutates: true, Effect: true, Each: 100, Run: dictForget},
-	codec.OpDictHorizon: {Kind: DictOrLocks, Mutates: true, Effect: true, Run: dictHorizon},
+	codec.OpDictDeleteMany: {Kind: DictTable, Mutates: true, Keys: AllKeys, Each: 100, Run: dictDeleteMany},
+	codec.OpDictForget:     {Kind: DictOrLocks, Absent: true, Mutates: true, Effect: true, Each: 100, Run: dictForget},
+	codec.OpDictHorizon:    {Kind: DictOrLocks, Mutates: true, Effect: true, Run: dictHorizon},
 
 	codec.OpListAppend:      {Kind: ListTable, Mutates: true, Grows: true, Run: listAppend},
 	codec.OpListExtend:      {Kind: ListTable, Mutates: true, Grows: true, Each: 40, Run: listExtend},

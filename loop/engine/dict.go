@@ -53,6 +53,11 @@ func dictSet(x *Executor) error { return x.Table.Dict().Set(&x.call, x.args[0], 
 
 func dictDelete(x *Executor) error { return x.Table.Dict().Delete(&x.call, x.args[0]) }
 
+func dictDeleteMany(x *Executor) (err error) {
+	x.body, err = x.Table.Dict().DeleteMany(&x.call, x.body, x.rest, x.restN)
+	return err
+}
+
 func dictContains(x *Executor) error {
 	has, err := x.Table.Dict().Contains(&x.call, x.args[0])
 	if err == nil {

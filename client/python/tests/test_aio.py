@@ -65,6 +65,8 @@ def test_dict(tell: Callable[[Story], None]) -> None:
         assert await d.increment("a") == 2
         assert await d.compare_and_set("z", ABSENT, 1)
         assert await d.get_many(["a", "q"]) == {"a": 2}
+        await d.set("q", 1)
+        assert await d.delete_many(["q", "absent"]) == ["q"]
         assert await d.modify("n", lambda n: n + 1, default=0) == 1
         await d.delete("z")
         assert await d.copy() == {"a": 2, "b": [1], "c": 3, "n": 1}

@@ -128,6 +128,16 @@ def test_modify(d: Table) -> None:
         d.modify("absent", lambda v: v)
 
 
+def test_delete_many(d: Table) -> None:
+    d.update(a=1, b=2, c=3)
+    assert d.delete_many(iter(["c", "x", "a", "c"])) == ["c", "a"]
+    assert d == {"b": 2}
+    with pytest.raises(TypeError, match="unhashable type: 'list'"):
+        d.delete_many(["b", []])
+    assert d.delete_many([]) == []
+    assert d == {"b": 2}
+
+
 def test_get_many(d: Table) -> None:
     d.set_many({"a": None, "b": [1]})
     assert d.get_many(["a", "x", "b"]) == {"a": None, "b": [1]}

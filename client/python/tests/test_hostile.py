@@ -192,6 +192,7 @@ READS: Dict[str, Any] = {
     "popitem": dict_requests.dict_popitem(b""),
     "keys": dict_requests.dict_keys(b""),
     "get_many": dict_requests.dict_get_many(b"", ["a", "b"]),
+    "delete_many": dict_requests.dict_delete_many(b"", ["a", "b"]),
 }
 
 

@@ -120,6 +120,12 @@ def delete_item(c, key):
     return []
 
 
+def delete_many(d, *keys):
+    for key in keys:
+        hash(key)  # all or nothing
+    return [d.pop(key, NOTHING) is not NOTHING for key in keys]
+
+
 def update(d, *flat):
     d.update(pairs(flat))
     return []
@@ -251,6 +257,7 @@ DICT = {
     0x2E: increment,
     0x2F: compare_and_set,
     0x30: scan,
+    0x37: delete_many,
 }
 LIST = {
     0x40: method(list.append),

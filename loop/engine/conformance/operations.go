@@ -194,6 +194,12 @@ func (g *Operations) onDict(t *Table, adds bool) Operation {
 	case codec.OpDictGetMany:
 		keys := g.many(t.keys, g.Rand.IntN(6))
 		return g.Op(op, t, keys...)
+	case codec.OpDictDeleteMany:
+		keys := g.many(t.keys, g.Rand.IntN(6))
+		if len(keys) > 0 && g.Chance(20) {
+			keys[g.Rand.IntN(len(keys))] = Pick(g, g.unhashable)
+		}
+		return g.Op(op, t, keys...)
 	case codec.OpDictCompareAndSet:
 		return g.Op(op, t, g.key(t), g.orAbsent(t.vals), g.orAbsent(t.vals))
 	case codec.OpDictScan:

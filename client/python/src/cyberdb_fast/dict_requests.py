@@ -99,6 +99,18 @@ def dict_delete(t: bytes, key: Any) -> Request[None]:
     return Request(opcodes.DICT_DELETE, t + encode(key), read_nothing, key)
 
 
+def dict_delete_many(t: bytes, keys: Iterable[Any]) -> Request[List[Any]]:
+    asked = list(keys)
+
+    def read(decoder: Decoder, body: bytes) -> List[Any]:
+        were = decoder.all(body)
+        if len(were) != len(asked):
+            raise errors.ProtocolError(f"{len(were)} bools for {len(asked)} keys")
+        return [key for key, was in zip(asked, were) if was is True]
+
+    return Request(opcodes.DICT_DELETE_MANY, t + many(asked), read)
+
+
 def dict_contains(t: bytes, key: Any) -> Request[bool]:
     return Request(opcodes.DICT_CONTAINS, t + encode(key), read_bool)
 

@@ -63,6 +63,14 @@ class DictMethods(Handle, Generic[K, V]):
         """Removes key, as del d[key]. Errors: KeyError."""
         return self._perform(dict_requests.dict_delete(self._t, key))
 
+    def delete_many(self, keys: Iterable[K]) -> Awaitable[List[K]]:
+        """Removes keys in one request, all or none; returns those that were there, in their order.
+
+        A key that is repeated was there once. Errors: TypeError if a key is not hashable, and
+        nothing is removed.
+        """
+        return self._perform(dict_requests.dict_delete_many(self._t, keys))
+
     def contains(self, key: object) -> Awaitable[bool]:
         """Whether key is present, as key in d."""
         return self._perform(dict_requests.dict_contains(self._t, key))

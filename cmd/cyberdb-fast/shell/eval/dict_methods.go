@@ -26,9 +26,10 @@ func init() {
 			"the value of key, which is set first if missing",
 			(*call).setDefault,
 		},
-		"delete":  {"key", "removes key", onKey((*encodedDict).Delete)},
-		"pop":     {"key, default=...", "removes key and returns its value", (*call).dictPop},
-		"popitem": {"", "removes and returns the newest item", (*call).popItem},
+		"delete_many": {"keys", "removes many keys at once, and returns those that were there", (*call).deleteMany},
+		"delete":      {"key", "removes key", onKey((*encodedDict).Delete)},
+		"pop":         {"key, default=...", "removes key and returns its value", (*call).dictPop},
+		"popitem":     {"", "removes and returns the newest item", (*call).popItem},
 		"clear": {"", "removes all items", func(c *call) (object, error) {
 			return nothing{}, c.table.dict().Clear(c.ctx)
 		}},
@@ -194,6 +195,24 @@ func (c *call) getMany() (object, error) {
 		}
 	}
 	return govalue.Encoded(found.append(nil)), nil
+}
+
+func (c *call) deleteMany() (object, error) {
+	keys, err := c.elements(c.args["keys"])
+	if err != nil {
+		return nil, err
+	}
+	were, err := c.table.dict().DeleteMany(c.ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	var deleted []govalue.Encoded
+	for i, key := range keys {
+		if were[i] {
+			deleted = append(deleted, key)
+		}
+	}
+	return listOf(deleted), nil
 }
 
 // pairsOf are the items of a dict as pairs.

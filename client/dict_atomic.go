@@ -25,6 +25,28 @@ func (p DictPipe[K, V]) Increment(k K, by V) *Future[V] {
 	return queue(p.pipeline, p.dict.increment(k, by), decodeOne[V])
 }
 
+// IncrementIf is Increment if the entry's version is still the given one; Present as version means
+// that k must be there. Errors: those of Increment, and ErrVersionMismatch.
+func (d *Dict[K, V]) IncrementIf(ctx context.Context, k K, by V, version Version) (V, error) {
+	return request(ctx, d.incrementIf(k, by, version), decodeOne[V])
+}
+
+func (d *Dict[K, V]) incrementIf(k K, by V, version Version) *call {
+	q := d.writing(codec.Request{
+		Op:        codec.OpDictIncrement,
+		Flags:     codec.FlagIfVersion,
+		IfVersion: uint64(version),
+	})
+	add(q, k)
+	add(q, by)
+	return q
+}
+
+// IncrementIf is Dict.IncrementIf.
+func (p DictPipe[K, V]) IncrementIf(k K, by V, version Version) *Future[V] {
+	return queue(p.pipeline, p.dict.incrementIf(k, by, version), decodeOne[V])
+}
+
 // CompareAndSet sets the value of k to new if it equals old as Python compares, and reports whether
 // it did. k keeps its deadline.
 func (d *Dict[K, V]) CompareAndSet(ctx context.Context, k K, old, new V) (bool, error) {
@@ -84,7 +106,8 @@ func (d *Dict[K, V]) SetVersioned(ctx context.Context, k K, v V) (Version, error
 }
 
 // SetIf sets the value of k to v if the entry's version is still the given one, and returns the new
-// version. Absent as version means that k must be absent. Errors: ErrVersionMismatch.
+// version. Absent as version means that k must be absent, Present that it must be there: SetIf then
+// replaces its value. Errors: ErrVersionMismatch.
 func (d *Dict[K, V]) SetIf(ctx context.Context, k K, v V, version Version) (Version, error) {
 	return request(ctx, d.setIf(k, v, version), decodeVersion)
 }
@@ -98,6 +121,11 @@ func (d *Dict[K, V]) setIf(k K, v V, version Version) *call {
 	add(q, k)
 	add(q, v)
 	return q
+}
+
+// SetIf is Dict.SetIf.
+func (p DictPipe[K, V]) SetIf(k K, v V, version Version) *Future[Version] {
+	return queue(p.pipeline, p.dict.setIf(k, v, version), decodeVersion)
 }
 
 // DeleteIf removes k if the entry's version is still the given one. Errors: ErrVersionMismatch,

@@ -171,9 +171,13 @@ func ExampleDict_SetIf() {
 	_, err := page.SetIf(ctx, "home", text+" all", version)
 	fmt.Println(errors.Is(err, client.ErrVersionMismatch))
 
+	_, err = page.SetIf(ctx, "news", "none", client.Present) // only what is there
+	fmt.Println(errors.Is(err, client.ErrVersionMismatch))
+
 	text, _ = page.Modify(ctx, "home", func(text string, found bool) (string, error) { return text + " all", nil })
 	fmt.Println(text)
 	// Output:
+	// true
 	// true
 	// another client's text all
 }

@@ -21,8 +21,11 @@ type Entry[V any] struct {
 // writes of a server have the same version, even if a restart lost some of them.
 type Version uint64
 
-// Absent is the Version of an entry that does not exist.
-const Absent Version = 0
+// Versions that stand for others in the methods that take one, such as Dict.SetIf.
+const (
+	Absent  Version = 0                         // of an entry that does not exist
+	Present         = Version(codec.AnyVersion) // of every entry that exists
+)
 
 // Versioned is a value and the version of its entry.
 type Versioned[V any] struct {

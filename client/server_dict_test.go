@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"cyberdb-fast/client"
 )
@@ -107,9 +108,42 @@ func TestDictConditions(t *testing.T) {
 	s.expect("pop if", "2", text, err)
 	v3, err := d.SetIf(ctx, "k", "3", client.Absent)
 	s.expect("set if absent", true, v3 > v2, err)
-	s.expect("delete if", nil, d.DeleteIf(ctx, "k", v3))
+	v4, err := d.SetIf(ctx, "k", "4", client.Present)
+	s.expect("set if present", true, v4 > v3, err)
+	s.expect("delete if present", nil, d.DeleteIf(ctx, "k", client.Present))
+	s.expect("delete if present, absent", client.ErrVersionMismatch, d.DeleteIf(ctx, "k", client.Present))
+	_, err = d.SetIf(ctx, "k", "5", client.Present)
+	s.expect("set if present, absent", client.ErrVersionMismatch, err)
+	_, err = d.PopIf(ctx, "k", client.Present)
+	s.expect("pop if present, absent", client.ErrVersionMismatch, err)
+	_, err = d.ExpireIf(ctx, "k", time.Hour, client.Present)
+	s.expect("expire if present, absent", client.ErrVersionMismatch, err)
 	_, err = d.Increment(ctx, "k", "text")
 	s.expect("increment by text", client.ErrType, err)
+}
+
+func TestIncrementIf(t *testing.T) {
+	c, ctx, s := startServer(t).Client(t, nil), t.Context(), session{t}
+	d := client.DictOf[string, int](c, "d")
+	s.expect("create", nil, d.Create(ctx, client.Item[string, int]{Key: "k", Value: 1}))
+	n, err := d.IncrementIf(ctx, "k", 2, client.Present)
+	s.expect("increment if present", 3, n, err)
+	_, err = d.IncrementIf(ctx, "x", 2, client.Present)
+	s.expect("increment if present, absent", client.ErrVersionMismatch, err)
+	_, version, err := d.GetVersioned(ctx, "k")
+	s.expect("get versioned", nil, err)
+	p := c.Pipeline()
+	replaced := d.With(p).SetIf("k", 5, client.Present)
+	old := d.With(p).IncrementIf("k", 1, version)
+	added := d.With(p).IncrementIf("k", 1, client.Present)
+	_ = p.Do(ctx)
+	v, err := replaced.Result()
+	s.expect("set if present, in a pipeline", true, v > version, err)
+	s.expect("increment if, old, in a pipeline", client.ErrVersionMismatch, old.Err())
+	n, err = added.Result()
+	s.expect("increment if present, in a pipeline", 6, n, err)
+	n, err = d.Len(ctx)
+	s.expect("len", 1, n, err)
 }
 
 func TestModifyLosesNothing(t *testing.T) {

@@ -74,7 +74,7 @@ from typing import (Any, Awaitable, Callable, Dict, Generic, Iterable, List, Map
 
 from . import dict_requests, list_requests, requests
 from .expiry import Duration
-from .replies import MISSING
+from .replies import ABSENT, MISSING
 from .table import as_dict, as_list, updates
 {needs}
 

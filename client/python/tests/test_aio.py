@@ -19,6 +19,7 @@ from cyberdb_fast import (
     Server,
     ServerUnreachable,
     TableExists,
+    VersionMismatch,
     WrongInputCyberDBError,
     WrongPasswordCyberDBError,
     WrongTableKind,
@@ -67,6 +68,15 @@ def test_dict(tell: Callable[[Story], None]) -> None:
         assert await d.get_many(["a", "q"]) == {"a": 2}
         await d.set("q", 1)
         assert await d.delete_many(["q", "absent"]) == ["q"]
+        assert (await d.add("q", 1), await d.add("q", 2), await d.replace("q", 3)) == (True, False, True)
+        value, version = await d.get_versioned("q")
+        assert value == 3
+        version = await d.set_if("q", 4, version)
+        assert await d.increment("q", must_exist=True) == 5
+        with pytest.raises(VersionMismatch):
+            await d.delete_if("q", version)
+        await d.delete("q")
+        assert not await d.replace("q", 6)
         assert await d.modify("n", lambda n: n + 1, default=0) == 1
         await d.delete("z")
         assert await d.copy() == {"a": 2, "b": [1], "c": 3, "n": 1}

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from cyberdb_fast import ABSENT, CyberDict, NoSuchTable, Proxy, TooLarge, WrongTableKind
+from cyberdb_fast import ABSENT, CyberDict, NoSuchTable, Proxy, TooLarge, VersionMismatch, WrongTableKind
 
 Table = CyberDict[Any, Any]
 
@@ -104,6 +104,68 @@ def test_increment(d: Table) -> None:
     d["s"] = "x"
     with pytest.raises(TypeError):
         d.increment("s")
+
+
+def test_increment_of_what_exists(d: Table) -> None:
+    d["n"] = 1
+    assert d.increment("n", 2, must_exist=True) == 3
+    with pytest.raises(KeyError) as e:
+        d.increment("m", must_exist=True)
+    assert e.value.args == ("m",)
+    assert d == {"n": 3}
+
+
+def test_add_and_replace(d: Table) -> None:
+    assert not d.replace("k", 1)
+    assert d == {}
+    assert d.add("k", 2, ttl=60)
+    assert not d.add("k", 3)
+    assert d["k"] == 2
+    assert d.ttl("k") is not None
+    assert d.replace("k", 4)
+    assert (d["k"], d.ttl("k")) == (4, None)
+    assert d.replace("k", 5, ttl=60)
+    assert d.ttl("k") is not None
+
+
+def test_versions(d: Table) -> None:
+    first = d.set_if("k", "a", 0)
+    assert d.get_versioned("k") == ("a", first)
+    with pytest.raises(VersionMismatch):
+        d.set_if("k", "b", 0)
+    second = d.set_if("k", "b", first, ttl=60)
+    assert second > first
+    third = d.set_if("k", "c", second, keep_ttl=True)
+    assert d.ttl("k") is not None
+    for version in (0, first, second):
+        with pytest.raises(VersionMismatch):
+            d.delete_if("k", version)
+    d.delete_if("k", third)
+    with pytest.raises(VersionMismatch):
+        d.delete_if("k", third)
+    with pytest.raises(KeyError):
+        d.get_versioned("k")
+    with pytest.raises(TypeError):
+        d.set_if("k", "d", "0")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def test_conditions_in_a_pipeline(proxy: Proxy, d: Table) -> None:
+    d["k"] = 1
+    version = d.get_versioned("k").version
+    with proxy.pipeline() as pipe:
+        on_d = pipe.on(d)
+        added, replaced, absent = on_d.add("k", 2), on_d.replace("k", 3), on_d.replace("x", 3)
+        incremented, entry = on_d.increment("k", must_exist=True), on_d.get_versioned("k")
+        lost = on_d.set_if("k", 4, version), on_d.delete_if("k", version)
+        deleted = on_d.delete_many(["x", "k"])
+        missing = on_d.increment("x", must_exist=True)
+    assert (added.value, replaced.value, absent.value, incremented.value) == (False, True, False, 4)
+    assert entry.value.value == 4
+    assert deleted.value == ["k"]
+    for result in lost:
+        assert isinstance(result.error, VersionMismatch)
+    assert repr(missing.error) == "KeyError('x')"
+    assert d == {}
 
 
 def test_compare_and_set(d: Table) -> None:

@@ -91,6 +91,9 @@ REQUESTS: Dict[str, Request[Any]] = {
     "dict get, no table": dict_requests.dict_get(requests.table_name("nowhere"), "k"),
     "dict get, of a list": dict_requests.dict_get(L, "k"),
     "dict set": dict_requests.dict_set(D, (1, "a"), 2.5),
+    "dict set, if version": dict_requests.dict_set_versioned(D, "new", True, 0),
+    "dict set, if present": dict_requests.dict_set_versioned(D, "new", False, 2**64 - 1),
+    "dict set, if present, absent": dict_requests.dict_replace(D, "nowhere", True),
     "dict set, within a minute, if version": RAW(
         opcodes.DICT_SET, bytes(8) + D + values.encode("due") + values.encode(1), lambda *_: None, flags=3
     ),
@@ -181,10 +184,7 @@ REQUESTS: Dict[str, Request[Any]] = {
 OTHERS = {
     "dict get, absent, default",
     "dict get, no key",
-    "dict set, if version",
     "dict set, other version",
-    "dict set, if present",
-    "dict set, if present, absent",
     "dict pop, deadline passed",
     "dict scan",
     "dict set, time to live out of range",
@@ -208,6 +208,9 @@ RESULTS: Dict[str, Any] = {
     "tables": [("d", "dict", 1), ("l", "list", 3)],
     "dict get, with version": (1, 2),
     "dict get, absent": KeyError,
+    "dict set, if version": 8,
+    "dict set, if present": 9,
+    "dict set, if present, absent": False,
     "dict popitem": ("b", None),
     "dict ttl, none": None,
     "dict ttl, absent": KeyError,

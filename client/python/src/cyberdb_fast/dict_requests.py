@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import (
     Any,
     Dict,
@@ -90,13 +91,63 @@ def dict_set_if(t: bytes, key: Any, value: Any, version: int, ttl: Optional[int]
     request = dict_set(t, key, value)
     if ttl is not None:
         with_ttl(request, ttl)
-    request.payload = version.to_bytes(8, "little") + request.payload
+    return if_version(request, version)
+
+
+# The version of every entry. On the wire: do not change.
+ANY_VERSION = 2**64 - 1
+
+
+def if_version(request: Request[T], version: int) -> Request[T]:
+    """Makes request fail with VersionMismatch unless the entry has this version. Returns request.
+
+    Version 0: unless the key is absent. ANY_VERSION: unless it is present. The time to live of the
+    request, if it has one, is given before.
+    """
+    request.payload = operator.index(version).to_bytes(8, "little") + request.payload
     request.flags |= frames.IF_VERSION
     return request
 
 
+class _NewVersion(Request[Any]):
+    __slots__ = ()
+
+    def result(self, reply: Reply) -> int:
+        super().result(reply)
+        return reply.version
+
+
+def dict_set_versioned(
+    t: bytes, key: Any, value: Any, version: int, ttl: Optional[Duration] = None, keep_ttl: bool = False
+) -> Request[int]:
+    """Sets key if its version matches; the result is the new version."""
+    request = dict_set(t, key, value, ttl, keep_ttl)
+    flags = request.flags | frames.WANT_VERSION
+    return if_version(_NewVersion(opcodes.DICT_SET, request.payload, read_nothing, key, flags), version)
+
+
+class _WhetherPresent(Request[Any]):
+    __slots__ = ()
+
+    def result(self, reply: Reply) -> bool:
+        if reply.status == frames.VERSION_MISMATCH:
+            return False
+        super().result(reply)
+        return True
+
+
+def dict_replace(t: bytes, key: Any, value: Any, ttl: Optional[Duration] = None) -> Request[bool]:
+    """Sets key if it is present; the result is whether it was."""
+    request = dict_set(t, key, value, ttl)
+    return if_version(_WhetherPresent(opcodes.DICT_SET, request.payload, read_nothing, key, request.flags), ANY_VERSION)
+
+
 def dict_delete(t: bytes, key: Any) -> Request[None]:
     return Request(opcodes.DICT_DELETE, t + encode(key), read_nothing, key)
+
+
+def dict_delete_if(t: bytes, key: Any, version: int) -> Request[None]:
+    return if_version(dict_delete(t, key), version)
 
 
 def dict_delete_many(t: bytes, keys: Iterable[Any]) -> Request[List[Any]]:
@@ -179,6 +230,20 @@ def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
 def dict_increment(t: bytes, key: Any, by: Any, ttl: Optional[Duration] = None) -> Request[Any]:
     request = Request(opcodes.DICT_INCREMENT, t + encode(key) + encode(by), read_one, key)
     return request if ttl is None else with_ttl(request, milliseconds(ttl))
+
+
+class _IfPresent(Request[Any]):
+    __slots__ = ()
+
+    def result(self, reply: Reply) -> Any:
+        if reply.status == frames.VERSION_MISMATCH:
+            raise KeyError(self.key)
+        return super().result(reply)
+
+
+def dict_increment_present(t: bytes, key: Any, by: Any) -> Request[Any]:
+    """Increments key; KeyError if it is absent."""
+    return if_version(_IfPresent(opcodes.DICT_INCREMENT, t + encode(key) + encode(by), read_one, key), ANY_VERSION)
 
 
 def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any, ttl: Optional[Duration] = None) -> Request[bool]:

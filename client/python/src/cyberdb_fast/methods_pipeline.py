@@ -25,7 +25,7 @@ from typing import (
 
 from . import dict_requests, list_requests
 from .expiry import Duration
-from .replies import MISSING
+from .replies import ABSENT, MISSING
 from .result import Adding, Result
 from .table import as_dict, as_list, updates
 
@@ -57,6 +57,31 @@ class DictMethods(Adding, Generic[K, V]):
         is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type.
         """
         return self._add(dict_requests.dict_set(self._t, key, value, ttl, keep_ttl))
+
+    def add(self, key: K, value: V, *, ttl: Optional[Duration] = None) -> Result[bool]:
+        """Sets key to value if key is absent; returns whether it did. ttl is as in set."""
+        return self._add(dict_requests.dict_compare_and_set(self._t, key, ABSENT, value, ttl))
+
+    def replace(self, key: K, value: V, *, ttl: Optional[Duration] = None) -> Result[bool]:
+        """Sets key to value, as set, if key is present; returns whether it did."""
+        return self._add(dict_requests.dict_replace(self._t, key, value, ttl))
+
+    def get_versioned(self, key: K) -> Result[dict_requests.Versioned]:
+        """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError."""
+        return self._add(dict_requests.dict_get_versioned(self._t, key))
+
+    def set_if(
+        self, key: K, value: V, version: int, *, ttl: Optional[Duration] = None, keep_ttl: bool = False
+    ) -> Result[int]:
+        """Sets key to value, as set, if key still has this version; returns its new version.
+
+        Version 0 means that key must be absent. Errors: VersionMismatch, and those of set.
+        """
+        return self._add(dict_requests.dict_set_versioned(self._t, key, value, version, ttl, keep_ttl))
+
+    def delete_if(self, key: K, version: int) -> Result[None]:
+        """Removes key if it still has this version. Errors: VersionMismatch."""
+        return self._add(dict_requests.dict_delete_if(self._t, key, version))
 
     def delete(self, key: K) -> Result[None]:
         """Removes key, as del d[key]. Errors: KeyError."""
@@ -140,14 +165,22 @@ class DictMethods(Adding, Generic[K, V]):
         """As update."""
         return self._add(dict_requests.dict_update(self._t, as_dict(items), ttl))
 
-    def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None) -> Result[Any]:
+    def increment(
+        self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None, must_exist: bool = False
+    ) -> Result[Any]:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
+
+        With must_exist, an absent key is a KeyError, and ttl has no effect.
 
         A key that is present keeps its deadline. ttl is as in set, and has an effect only if key is
         absent: a counter with a ttl counts what happens within that time of its first increment.
         Errors: TypeError if the value is not a number; OverflowError.
         """
-        return self._add(dict_requests.dict_increment(self._t, key, by, ttl))
+        return self._add(
+            dict_requests.dict_increment_present(self._t, key, by)
+            if must_exist
+            else dict_requests.dict_increment(self._t, key, by, ttl)
+        )
 
     def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> Result[bool]:
         """Sets key to new if its value equals old; returns whether it did.

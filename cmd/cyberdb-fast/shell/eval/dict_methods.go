@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/tinylib/msgp/msgp"
@@ -19,8 +20,10 @@ var dictMethods map[string]function
 
 func init() {
 	dictMethods = map[string]function{
-		"get": {"key, default=None", "the value of key, or default", (*call).dictGet},
-		"set": {"key, value, *, ttl=None, keep_ttl=False", "sets key; ttl in seconds", (*call).dictSet},
+		"get":     {"key, default=None", "the value of key, or default", (*call).dictGet},
+		"set":     {"key, value, *, ttl=None, keep_ttl=False", "sets key; ttl in seconds", (*call).dictSet},
+		"add":     {"key, value, *, ttl=None", "sets key if it is missing; whether it was", setIf(client.Absent)},
+		"replace": {"key, value, *, ttl=None", "sets key if it is there; whether it was", setIf(client.Present)},
 		"setdefault": {
 			"key, default=None, *, ttl=None",
 			"the value of key, which is set first if missing",
@@ -112,6 +115,25 @@ func (c *call) dictSet() (object, error) {
 		d = d.KeepTTL()
 	}
 	return nothing{}, d.Set(c.ctx, key, val)
+}
+
+// setIf is a method that sets a key if its version is the given one.
+func setIf(version client.Version) func(c *call) (object, error) {
+	return func(c *call) (object, error) {
+		key, val, err := c.two("key", "value")
+		if err != nil {
+			return nil, err
+		}
+		d, err := c.expiring()
+		if err != nil {
+			return nil, err
+		}
+		_, err = d.SetIf(c.ctx, key, val, version)
+		if errors.Is(err, client.ErrVersionMismatch) {
+			return boolean(false), nil
+		}
+		return boolean(true), err
+	}
 }
 
 func (c *call) setDefault() (object, error) {

@@ -38,8 +38,8 @@ type RequestFlags uint8
 
 // Flags of a request. The fields that belong to flags follow the header, in the order of the bits.
 const (
-	// u64: act only if the entry's version is this; 0: only if it is absent; AnyVersion: only if it is
-	// present
+	// u64: act only if the entry's version is this; 0: only if it is absent; AnyVersion: only if it
+	// is present
 	FlagIfVersion   RequestFlags = 1 << 0
 	FlagWantVersion RequestFlags = 1 << 1 // the reply shall have the entry's version
 	// u32: act only if execution begins within so many milliseconds of the frame's arrival; 0:

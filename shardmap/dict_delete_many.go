@@ -3,15 +3,15 @@ package shardmap
 import "github.com/tinylib/msgp/msgp"
 
 // maxCompacted is how many live entries an inline call moves before it leaves the other shards for
-// later calls to compact. A shard is compacted when a quarter of it is dead, so a removal leads to three
-// moves, and later calls keep up.
+// later calls to compact. A shard is compacted when a quarter of it is dead, so a removal leads to
+// three moves, and later calls keep up.
 const maxCompacted = 4 * InlineElements
 
 // DeleteMany removes n keys, encoded back to back, and appends for each a bool: whether it was
 // there, and not removed before by the same call. The removals have one LSN.
 //
-// Errors: *value.Error TypeError for a key that is not hashable, and nothing is removed; ErrLong for
-// an inline call with more than InlineElements keys or InlineBytes.
+// Errors: *value.Error TypeError for a key that is not hashable, and nothing is removed; ErrLong
+// for an inline call with more than InlineElements keys or InlineBytes.
 func (d *Dict) DeleteMany(c *Call, dst, keys []byte, n int) ([]byte, error) {
 	c.Version = 0
 	if (n > InlineElements || len(keys) > InlineBytes) && !c.MayBlock {

@@ -55,6 +55,8 @@ class Tracer:
         path = Path(frame.f_code.co_filename)
         if path.parent != SOURCES or (self._files is not None and path.name not in self._files):
             return None
+        if frame.f_code.co_name == "<genexpr>":  # Python ignores an exception where an unfinished one is closed
+            return None
         self.seen.add(path.name)
         frame.f_trace_opcodes = True
         return self._step

@@ -110,7 +110,10 @@ class BaseLock:
 
     def _mine(self, owner: Any) -> Optional[Hold]:
         """The newest hold of owner; in a forked child, perhaps one that its parent has."""
-        return next((hold for hold in self._holds[::-1] if hold.is_owned_by(owner)), None)
+        for hold in self._holds[::-1]:
+            if hold.is_owned_by(owner):
+                return hold
+        return None
 
     def _enter_again(self, owner: Any) -> bool:
         """Whether the lock is reentrant and owner holds it already; then it is counted."""

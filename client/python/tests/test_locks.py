@@ -12,6 +12,7 @@ import pytest
 
 from conftest import PASSWORD
 from cyberdb_fast import Client, CyberDict, LockLost, LockTimeout, Proxy, Server, aio
+from test_subscriptions import settle
 
 Start = Callable[..., Server]
 NewName = Callable[[], str]
@@ -162,7 +163,7 @@ def test_the_error_of_the_body_is_never_hidden(proxy: Proxy, new_name: NewName) 
 
 
 def test_fenced_tables(d: CyberDict[Any, Any], proxy: Proxy, new_list: Any, new_name: NewName) -> None:
-    lock, elements = proxy.lock(new_name(), ttl=0.3, renew=False), new_list()
+    lock, elements = proxy.lock(new_name(), ttl=4, renew=False), new_list()
     with pytest.raises(LockLost, match="is not held by the caller"):
         d.fenced(lock)
     lock.acquire()
@@ -179,7 +180,7 @@ def test_fenced_tables(d: CyberDict[Any, Any], proxy: Proxy, new_list: Any, new_
         second = pipe.on(elements.fenced(lock)).pop()
     assert (first.value, second.value) == (5, 1)
     assert d["k"] == 5
-    time.sleep(0.4)
+    settle(lambda: not lock.locked())
     for request in (
         lambda: fenced.set("k", 9),
         lambda: fenced["k"],

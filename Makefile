@@ -36,7 +36,7 @@ test: python build ## run all tests
 	$(GO) test -tags $(TAGS),broken -run='^(TestCheckerCatches|TestListViewCheckerFindsFaults|TestHistoriesCatch|TestLocksCatch|TestQueuesCatch)$$' ./shardmap ./loop
 	@.ci/python test
 
-test-python: build ## run the Python client's tests, on every Python that is here; OTHERS=few: the oldest, the newest and PyPy, OTHERS=no: python3 alone
+test-python: build ## run the Python client's tests, on every Python that is here; OTHERS=few: the oldest and the newest CPython, OTHERS=no: python3 alone
 	@.ci/python test
 
 adapters: build ## run the tests of the frameworks for which the Python client has adapters, from PyPI, against a server; SUITES="cachelib ours"

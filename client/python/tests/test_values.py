@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 import cyberdb_fast
-from conftest import PASSWORD
+from conftest import CPYTHON, PASSWORD
 from cyberdb_fast import CyberDict, Extension, LostChangeWarning, Server, TooLarge, register_type
 
 Table = CyberDict[Any, Any]
@@ -145,8 +145,8 @@ def tracking(server: Server, new_name: Callable[[], str]) -> Iterator[Table]:
 
 
 def collect() -> None:
-    """Collects all garbage. PyPy needs a second round for the elements of a container."""
-    for _ in range(5):
+    """Collects all garbage. PyPy needs more rounds for the elements of a container."""
+    for _ in range(1 if CPYTHON else 5):
         gc.collect()
 
 

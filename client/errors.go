@@ -52,7 +52,7 @@ var (
 	ErrLockHeld = errors.New("lock held by another owner")
 	// ErrLockLost is returned when a lock is no longer held: its lease has ended, or it was
 	// released. If a request was refused because of IfFence, Key of the *Error is the present
-	// fence, 0 if nobody holds the lock.
+	// fence, 0 if the lock is free.
 	ErrLockLost = errors.New("lock lost")
 	// ErrLeaseExpired is returned when the lease of a queue's item has ended: by time, or because
 	// the item was acknowledged or returned.

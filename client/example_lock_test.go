@@ -41,7 +41,7 @@ func ExampleLock_Context() {
 	c, end := open(ctx)
 	defer end()
 
-	// A hard lease: nobody renews it.
+	// A hard lease: the client does not renew it.
 	lock, err := c.Lock(ctx, "report", client.LockOptions{TTL: 50 * time.Millisecond, NoRenew: true})
 	if err != nil {
 		fmt.Println(err)

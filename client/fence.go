@@ -21,7 +21,7 @@ type condition struct {
 
 // IfFence returns a context for requests that the server executes only while the lock of that name
 // is held with that fence. Otherwise they fail with ErrLockLost and change nothing; Key of the
-// *Error is the present fence, 0 if nobody holds the lock. While such a request is executed, the
+// *Error is the present fence, 0 if the lock is free. While such a request is executed, the
 // lock has no other owner.
 //
 // So a holder that was paused for longer than its lease cannot overwrite what the next one did. It

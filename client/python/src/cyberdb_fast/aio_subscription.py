@@ -201,7 +201,7 @@ class Subscription:
         return None
 
     async def _subscribe_on(self, connection: WaitingConnection) -> None:
-        """Sends SUBSCRIBE. It runs to its end: the server must not know what nobody refers to."""
+        """Sends SUBSCRIBE. It runs to its end: the server must keep nothing unused."""
         request = lock_requests.subscribe(self._channels, self._prefixes)
         number = request.result((await connection.exchange(request))[0])
         if self._closed or (self._connection is not None and self._connection.usable):

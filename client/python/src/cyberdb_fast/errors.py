@@ -83,7 +83,7 @@ class VersionMismatch(CyberDBError):
 
 
 class LockLost(CyberDBError):
-    """The lock is not held any more: its lease has ended, or somebody has released it.
+    """The lock is not held any more: its lease has ended, or it was released.
 
     fence is that of the present owner; 0 if there is none, or if it is not known.
     """

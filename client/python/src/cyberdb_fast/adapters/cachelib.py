@@ -34,12 +34,11 @@ class CyberDBCache(BaseCache):
 
     Values keep their Python types, as those of every table: tuples stay tuples, keys of dicts may
     be ints. A TypeError is raised for a value of a type that tables cannot store. With pickle=True
-    any object can be stored; then whoever can write to the table can run code in each program that
-    reads it. The attribute serializer, None otherwise, may be one of cachelib's instead.
+    any object can be stored; then any program that can write to the table can run code in each
+    program that reads it. The attribute serializer, None otherwise, may be one of cachelib's.
 
-    Each method is one request, which is atomic; delete_many sends its requests in one write. All
-    methods raise CyberDBErrors where other caches of cachelib return False or None, and TypeError
-    for a key that is not a str.
+    Each method is one request, which is atomic. All methods raise CyberDBErrors where other caches
+    of cachelib return False or None, and TypeError for a key that is not a str.
     """
 
     serializer: Optional[Serializer] = None

@@ -67,18 +67,8 @@ class CacheTable:
         return True
 
     def delete_many(self, keys: List[str]) -> None:
-        """Deletes those keys that are present. They go to the server in one write."""
-
-        def delete(table: Table) -> None:
-            with self._proxy.pipeline() as pipe:
-                on_pipe = pipe.on(table)
-                results = [on_pipe.delete(key) for key in keys]
-            for result in results:
-                error = result.error
-                if error is not None and not isinstance(error, KeyError):
-                    raise error
-
-        self.perform(delete)
+        """Deletes those keys that are present, all at one moment."""
+        self.perform(lambda table: table.delete_many(keys))
 
     def close(self) -> None:
         """Closes the client, unless it was given."""
@@ -105,8 +95,8 @@ class Serializer(Protocol):
 class Pickle:
     """Stores any Python object by pickle.
 
-    Unpickling runs code: whoever can write to the table can run code in every program that reads
-    it with this serializer.
+    Unpickling runs code: a program that can write to the table can run code in every program that
+    reads it with this serializer.
     """
 
     def dumps(self, value: Any) -> bytes:

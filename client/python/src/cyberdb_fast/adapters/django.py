@@ -41,13 +41,13 @@ class CyberDBCache(BaseCache):
     CULL_FREQUENCY have no effect.
 
     Values keep their Python types, as those of every table. A TypeError is raised for a value of a
-    type that tables cannot store. With pickle any object can be stored; then whoever can write to
-    the table can run code in each program that reads it.
+    type that tables cannot store. With pickle any object can be stored; then any program that can
+    write to the table can run code in each program that reads it.
 
-    Each method is one request, which is atomic, except these: delete_many sends its requests in
-    one write; incr and decr read and write again if another client has written in between;
-    get_or_set, incr_version and decr_version are those of Django. The asynchronous methods run the
-    others in a thread. clear empties the table, for all versions and prefixes.
+    Each method is one request, which is atomic, except these: incr and decr read, and write again
+    if another client has written in between; get_or_set, incr_version and decr_version are those of
+    Django. The asynchronous methods run the others in a thread. clear empties the table, for all
+    versions and prefixes.
     """
 
     def __init__(self, server: str, params: Mapping[str, Any]) -> None:

@@ -150,7 +150,8 @@ def test_an_exception_in_the_pause_after_a_lost_connection_leaves_no_lease(
         settle(lambda: is_back(observed, client, "take"))
 
 
-RECEIVE = """
+# How each program begins: signals raise Stop.
+STRIKE = """
 import random, signal, sys, time
 import cyberdb_fast
 
@@ -160,13 +161,16 @@ class Stop(BaseException):
 def strike(*_):
     raise Stop
 
+signal.signal(signal.SIGALRM, strike)
+dice = random.Random(7)
+struck = 0
+"""
+
+RECEIVE = """
 client = cyberdb_fast.connect(sys.argv[1])
 proxy = client.get_proxy()
 proxy.connect()
 messages = proxy.subscribe("channel")
-signal.signal(signal.SIGALRM, strike)
-dice = random.Random(7)
-struck = 0
 while struck < 500:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.00001 + dice.random() * 0.0005)
@@ -187,7 +191,7 @@ client.close()
 
 @needs_signals
 def test_exceptions_of_signals_block_no_receive(start: Start) -> None:
-    run(RECEIVE, start())
+    run(STRIKE + RECEIVE, start())
 
 
 @has_byte_codes
@@ -223,23 +227,11 @@ def test_an_exception_at_any_byte_code_leaves_no_lock(start: Start, operation: s
 
 
 LOCKS = """
-import random, signal, sys, time
-import cyberdb_fast
-
-class Stop(BaseException):
-    pass
-
-def strike(*_):
-    raise Stop
-
 client = cyberdb_fast.connect(sys.argv[1])
 other = cyberdb_fast.connect(sys.argv[1]).get_proxy()
 other.connect()
 proxy = client.get_proxy()
 proxy.connect()
-signal.signal(signal.SIGALRM, strike)
-dice = random.Random(7)
-struck = 0
 for n in range(150):
     holder = other.lock("l", ttl=60)
     holder.acquire()
@@ -271,7 +263,7 @@ client.close()
 
 @needs_signals
 def test_exceptions_of_signals_in_a_wait_leave_no_lock_and_no_waiter(start: Start) -> None:
-    run(LOCKS, start())
+    run(STRIKE + LOCKS, start())
 
 
 GEVENT = """

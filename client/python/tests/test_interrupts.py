@@ -6,6 +6,7 @@ They are exceptions from signals, signal handlers, and finalizers that use the c
 from __future__ import annotations
 
 import gc
+import linecache
 import platform
 import signal
 import sys
@@ -41,6 +42,7 @@ class Tracer:
         self.events = 0
         self.seen: Set[str] = set()
         self.struck = False
+        self.function = self.line = ""  # where it struck
 
     def run(self, call: Callable[[], Any], at: int) -> Any:
         self.events, self.struck, self._at = 0, False, at
@@ -66,6 +68,8 @@ class Tracer:
             self.events += 1
             if self.events == self._at:
                 self.struck = True
+                self.function = frame.f_code.co_name
+                self.line = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
                 sys.settrace(None)
                 self._act()
         return self._step

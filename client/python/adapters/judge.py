@@ -53,6 +53,7 @@ class Suite:
     name: str
     project: str  # on PyPI; empty: the tests are those of this repository
     run: Callable[[Path, Environment], Outcome]  # runs the tests of the unpacked sdist
+    installed: bool = False  # the tests are in the package itself: run gets an empty directory
 
 
 def sdist(project: str, version: str, into: Path) -> Path:
@@ -138,6 +139,11 @@ def django(source: Path, environment: Environment) -> Outcome:
     return Outcome(f"{ran[0]}: {closing[0]}", max(0, int(ran[1]) - failed - len(skipped)), failed, skipped)
 
 
+def dogpile(directory: Path, environment: Environment) -> Outcome:
+    shutil.copy(HERE / "dogpile_suite.py", directory / "test_cyberdb.py")
+    return pytest(environment, directory, "test_cyberdb.py")
+
+
 def ours(_: Path, environment: Environment) -> Outcome:
     return pytest(environment, HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
 
@@ -167,6 +173,7 @@ SUITES = [
     Suite("cachelib", "cachelib", cachelib),
     Suite("flask-caching", "Flask-Caching", flask_caching),
     Suite("django", "Django", django),
+    Suite("dogpile.cache", "dogpile.cache", dogpile, installed=True),
     Suite("ours", "", ours),
 ]
 
@@ -179,7 +186,9 @@ def pins() -> Dict[str, str]:
 
 def judge(suite: Suite, version: str) -> Outcome:
     with tempfile.TemporaryDirectory() as directory:
-        source = sdist(suite.project, version, Path(directory)) if suite.project else HERE
+        source = Path(directory) if suite.installed else HERE
+        if suite.project and not suite.installed:
+            source = sdist(suite.project, version, Path(directory))
         with Server() as server:
             server.start(port=0, password=PASSWORD)
             return suite.run(source, {**os.environ, "CYBERDB_URL": server.url, "CYBERDB_PASSWORD": PASSWORD})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
+from collections import Counter
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 import cyberdb_fast
-from cyberdb_fast import Client, CyberDict, CyberList, Proxy, Server
+from cyberdb_fast import Client, CyberDict, CyberList, Proxy, Server, aio
 
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse"
@@ -66,6 +68,36 @@ def suspended(server: Server) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the requests, and the pipelines, of clients made from now on."""
+    counts: Counter[str] = Counter()
+
+    def count(kind: Any, name: str) -> None:
+        original = getattr(kind, name)
+
+        def counted(self: Any, request: Any) -> Any:
+            counts[name] += 1
+            return original(self, request)
+
+        monkeypatch.setattr(kind, name, counted)
+
+    for name in ("perform", "perform_all", "perform_stream", "perform_waiting"):
+        count(Client, name)
+    for name in ("exchange", "exchange_all", "perform_waiting"):
+        count(aio.Client, name)
+    return counts
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of 127.0.0.1 on which no server listens."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port
 
 
 @pytest.fixture

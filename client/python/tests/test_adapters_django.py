@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("django")
 
-from cyberdb_fast import Client, Server, connect
+from cyberdb_fast import Server, connect
 from cyberdb_fast.adapters.django import CyberDBCache
 from cyberdb_fast.errors import ServerUnreachable
 
@@ -27,25 +27,6 @@ def cache(server: Server) -> CyberDBCache:
     cache = make(server)
     cache.clear()
     return cache
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the requests, and the pipelines, of clients made from now on."""
-    counts: Counter[str] = Counter()
-
-    def counted(name: str) -> Callable[..., Any]:
-        original = getattr(Client, name)
-
-        def method(self: Client, request: Any) -> Any:
-            counts[name] += 1
-            return original(self, request)
-
-        return method
-
-    for name in ("perform", "perform_all", "perform_stream", "perform_waiting"):
-        monkeypatch.setattr(Client, name, counted(name))
-    return counts
 
 
 def test_each_method_is_one_request(server: Server, sent: Counter[str]) -> None:

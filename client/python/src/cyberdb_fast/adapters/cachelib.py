@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 from cyberdb_fast.client import Client
 from cyberdb_fast.replies import ABSENT
 
-from .caching import DEFAULT_SERVER, DEFAULT_TABLE, CacheTable, Pickle, Serializer, dumped, loaded
+from .caching import DEFAULT_SERVER, DEFAULT_TABLE, CacheTable, Pickle, Serializer, checked_key, dumped, loaded
 from .frameworks import require
 
 require("cachelib", "0.17")
@@ -70,46 +70,46 @@ class CyberDBCache(BaseCache):
 
     def get(self, key: str) -> Any:
         """Returns the value of key, None if it is absent."""
-        checked = _checked(key)
+        checked = checked_key(key)
         return loaded(self.serializer, self._entries.perform(lambda table: table.get(checked)))
 
     def get_many(self, *keys: str) -> List[Any]:
         """Returns the values of keys, in their order; None for each key that is absent."""
-        checked = [_checked(key) for key in keys]
+        checked = [checked_key(key) for key in keys]
         found = self._entries.perform(lambda table: table.get_many(checked))
         return [loaded(self.serializer, found.get(key)) for key in checked]
 
     def set(self, key: str, value: Any, timeout: Timeout = None) -> bool:
         """Sets the value of key. Returns True."""
-        checked, stored, ttl = _checked(key), dumped(self.serializer, value), self._ttl(timeout)
+        checked, stored, ttl = checked_key(key), dumped(self.serializer, value), self._ttl(timeout)
         self._entries.perform(lambda table: table.set(checked, stored, ttl=ttl))
         return True
 
     def set_many(self, mapping: Mapping[str, Any], timeout: Timeout = None) -> List[str]:
         """Sets all items or none, and returns their keys."""
-        stored: Dict[str, Any] = {_checked(key): dumped(self.serializer, value) for key, value in mapping.items()}
+        stored: Dict[str, Any] = {checked_key(key): dumped(self.serializer, value) for key, value in mapping.items()}
         ttl = self._ttl(timeout)
         self._entries.perform(lambda table: table.set_many(stored, ttl=ttl))
         return list(stored)
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:
         """Sets the value of key if it is absent; returns whether it was."""
-        checked, stored, ttl = _checked(key), dumped(self.serializer, value), self._ttl(timeout)
+        checked, stored, ttl = checked_key(key), dumped(self.serializer, value), self._ttl(timeout)
         return self._entries.perform(lambda table: table.compare_and_set(checked, ABSENT, stored, ttl=ttl))
 
     def delete(self, key: str) -> bool:
         """Deletes key; returns whether it was there."""
-        return self._entries.delete(_checked(key))
+        return self._entries.delete(checked_key(key))
 
     def delete_many(self, *keys: str) -> List[str]:
         """Deletes keys and returns them; those that are absent count as deleted."""
-        checked = [_checked(key) for key in keys]
+        checked = [checked_key(key) for key in keys]
         self._entries.delete_many(checked)
         return checked
 
     def has(self, key: str) -> bool:
         """Whether key is there."""
-        checked = _checked(key)
+        checked = checked_key(key)
         return self._entries.perform(lambda table: checked in table)
 
     def clear(self) -> bool:
@@ -123,7 +123,7 @@ class CyberDBCache(BaseCache):
         An absent key counts as 0 and gets the default timeout; one that is there keeps its own.
         Errors: TypeError if the value is not a number.
         """
-        checked, ttl = _checked(key), self._ttl(None)
+        checked, ttl = checked_key(key), self._ttl(None)
         found: int = self._entries.perform(lambda table: table.increment(checked, delta, ttl=ttl))
         return found
 
@@ -134,9 +134,3 @@ class CyberDBCache(BaseCache):
     def close(self) -> None:
         """Closes the connections, unless they are those of a client that was given."""
         self._entries.close()
-
-
-def _checked(key: Any) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"a cache key must be a str, got {type(key).__name__}")
-    return key

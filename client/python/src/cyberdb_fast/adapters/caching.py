@@ -9,6 +9,7 @@ from typing import Any, Callable, List, Optional, Protocol, TypeVar, Union
 from cyberdb_fast.client import Client, connect
 from cyberdb_fast.cyberdict import CyberDict
 from cyberdb_fast.errors import NoSuchTable
+from cyberdb_fast.proxy import Proxy
 
 T = TypeVar("T")
 
@@ -53,9 +54,15 @@ class CacheTable:
                 pass
         return request(self._create())
 
-    def _create(self) -> Table:
+    def connected(self) -> Proxy:
+        """The proxy, connected, for locks. Errors: those of cyberdb_fast.connect."""
         self._proxy.connect()
-        self._table = table = self._proxy.create_cyberdict(self._name, exist_ok=True, max_entries=self._max_entries)
+        return self._proxy
+
+    def _create(self) -> Table:
+        self._table = table = self.connected().create_cyberdict(
+            self._name, exist_ok=True, max_entries=self._max_entries
+        )
         return table
 
     def delete(self, key: str) -> bool:
@@ -119,3 +126,10 @@ def dumped(serializer: Optional[Serializer], value: Any) -> Any:
 def loaded(serializer: Optional[Serializer], stored: Any) -> Any:
     """The value of what dumped has returned."""
     return serializer.loads(stored) if serializer is not None and type(stored) is bytes else stored
+
+
+def checked_key(key: Any) -> str:
+    """Returns key. Errors: TypeError if it is not a str."""
+    if not isinstance(key, str):
+        raise TypeError(f"a cache key must be a str, got {type(key).__name__}")
+    return key

@@ -144,6 +144,12 @@ def dogpile(directory: Path, environment: Environment) -> Outcome:
     return pytest(environment, directory, "test_cyberdb.py")
 
 
+def aiocache(source: Path, environment: Environment) -> Outcome:
+    shutil.copy(HERE / "aiocache_conftest.py", source / "tests" / "acceptance" / "conftest.py")
+    names = ("base", "decorators", "lock", "plugins", "serializers")
+    return pytest(environment, source, *(f"tests/acceptance/test_{name}.py" for name in names))
+
+
 def ours(_: Path, environment: Environment) -> Outcome:
     return pytest(environment, HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
 
@@ -174,6 +180,7 @@ SUITES = [
     Suite("flask-caching", "Flask-Caching", flask_caching),
     Suite("django", "Django", django),
     Suite("dogpile.cache", "dogpile.cache", dogpile, installed=True),
+    Suite("aiocache", "aiocache", aiocache),
     Suite("ours", "", ours),
 ]
 

@@ -6,11 +6,13 @@ import os
 import platform
 import signal
 import socket
+import threading
+import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, ContextManager, Iterator
 
 import pytest
 
@@ -89,6 +91,30 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     for name in ("exchange", "exchange_all", "perform_waiting"):
         count(aio.Client, name)
     return counts
+
+
+@pytest.fixture
+def leaks_nothing() -> Callable[[], ContextManager[None]]:
+    """A `with` after which this process has no more threads and sockets than before."""
+
+    def counts() -> Counter[str]:
+        targets = []
+        for link in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                targets.append(link.readlink().name)
+        sockets = sum(target.startswith("socket:") for target in targets)
+        return Counter(sockets=sockets, threads=threading.active_count())
+
+    @contextmanager
+    def leaks_nothing() -> Iterator[None]:
+        before = counts()
+        yield
+        until = time.monotonic() + 5
+        while counts() - before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not counts() - before
+
+    return leaks_nothing
 
 
 @pytest.fixture

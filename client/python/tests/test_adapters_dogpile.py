@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, ContextManager
 
 import pytest
 
@@ -119,7 +119,9 @@ def test_ttl(client: Client, region: CacheRegion) -> None:
         assert [99 < (entries.ttl(key) or 0) <= 100 for key in "abc"] == [True, True, False]
 
 
-def test_regions_of_several_clients_create_a_value_once(server: Server, region: CacheRegion) -> None:
+def test_regions_of_several_clients_create_a_value_once(
+    server: Server, region: CacheRegion, leaks_nothing: Callable[[], ContextManager[None]]
+) -> None:
     """As processes do: each region has its own lock."""
     calls: list[int] = []
     go = threading.Barrier(4)
@@ -136,10 +138,11 @@ def test_regions_of_several_clients_create_a_value_once(server: Server, region: 
         own.actual_backend.close()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with leaks_nothing():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert calls == [1]
 
 

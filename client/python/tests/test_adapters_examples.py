@@ -13,6 +13,7 @@ from test_readme import URL, run_alone
 
 README = (ROOT / "client/python/README.md").read_text(encoding="utf-8")
 PRINTED = {
+    "aiocache": "{'year': 2024, 'rows': [(1, 2.5)]} {'year': 2024, 'rows': [(1, 2.5)]}\n",
     "dogpile.cache": "{'number': 1, 'words': ('a', 'b')} {'number': 1, 'words': ('a', 'b')}\n",
 }
 

@@ -150,6 +150,13 @@ def aiocache(source: Path, environment: Environment) -> Outcome:
     return pytest(environment, source, *(f"tests/acceptance/test_{name}.py" for name in names))
 
 
+def starlette(source: Path, environment: Environment) -> Outcome:
+    tests = source / "tests" / "middleware"
+    (tests / "test_session.py").rename(tests / "session_tests.py")
+    shutil.copy(HERE / "starlette_suite.py", tests / "test_cyberdb.py")
+    return pytest(environment, source, "tests/middleware/test_cyberdb.py")
+
+
 def ours(_: Path, environment: Environment) -> Outcome:
     return pytest(environment, HERE.parent, *map(str, sorted(HERE.parent.glob("tests/test_adapters*.py"))))
 
@@ -181,6 +188,7 @@ SUITES = [
     Suite("django", "Django", django),
     Suite("dogpile.cache", "dogpile.cache", dogpile, installed=True),
     Suite("aiocache", "aiocache", aiocache),
+    Suite("starlette", "starlette", starlette),
     Suite("ours", "", ours),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +52,21 @@ def test_other_versions_are_refused(install, version: str) -> None:
         require("framework", "0.17", "1.0")
 
 
-def test_an_adapter_refuses_another_version(install, monkeypatch: pytest.MonkeyPatch) -> None:
-    install("cachelib", "0.99.0")
-    monkeypatch.delitem(sys.modules, "cyberdb_fast.adapters.cachelib", raising=False)
+@pytest.mark.parametrize(
+    ("framework", "module"),
+    [
+        ("aiocache", "aiocache"),
+        ("cachelib", "cachelib"),
+        ("django", "django"),
+        ("dogpile.cache", "dogpile"),
+        ("starlette", "starlette"),
+    ],
+)
+def test_an_adapter_refuses_another_version(
+    install, monkeypatch: pytest.MonkeyPatch, framework: str, module: str
+) -> None:
+    install(framework, "0.99.0")
+    name = f"cyberdb_fast.adapters.{module}"
+    monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(UnsupportedFramework, match=r"0\.99\.0 is installed"):
-        import cyberdb_fast.adapters.cachelib  # noqa: F401
+        importlib.import_module(name)

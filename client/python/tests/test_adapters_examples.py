@@ -12,19 +12,31 @@ from cyberdb_fast import Server
 from test_readme import URL, run_alone
 
 README = (ROOT / "client/python/README.md").read_text(encoding="utf-8")
-PRINTED = {
-    "aiocache": "{'year': 2024, 'rows': [(1, 2.5)]} {'year': 2024, 'rows': [(1, 2.5)]}\n",
-    "dogpile.cache": "{'number': 1, 'words': ('a', 'b')} {'number': 1, 'words': ('a', 'b')}\n",
+# What each program needs before and after it, and what it prints.
+EXAMPLES = {
+    "dogpile.cache": (
+        "import cyberdb_fast.adapters.dogpile  # as if the package was installed",
+        "",
+        "{'number': 1, 'words': ('a', 'b')} {'number': 1, 'words': ('a', 'b')}\n",
+    ),
+    "aiocache": ("", "", "{'year': 2024, 'rows': [(1, 2.5)]} {'year': 2024, 'rows': [(1, 2.5)]}\n"),
+    "Starlette and FastAPI": (
+        "from starlette.testclient import TestClient",
+        """with TestClient(app, "https://testserver") as browser:
+            print(browser.get("/").json(), browser.post("/login/ada").status_code, browser.get("/").json())""",
+        "nobody 200 ada\n",
+    ),
 }
 
 
-@pytest.mark.parametrize("section", PRINTED)
+@pytest.mark.parametrize("section", EXAMPLES)
 def test_example(server: Server, tmp_path: Path, section: str) -> None:
-    pytest.importorskip(section.partition(" ")[0].replace("-", "_").lower())
+    for framework in section.lower().split(" and "):
+        pytest.importorskip(framework)
     adapters = README.partition("\n## Adapters\n")[2].partition("\n## ")[0]
     found = re.search(r"```python\n(.*?)```", adapters.partition(f"\n### {section}\n")[2], re.DOTALL)
     assert found is not None
     assert URL in found[1]
-    code = f"import cyberdb_fast.adapters.dogpile\n{found[1]}" if section == "dogpile.cache" else found[1]
-    printed = run_alone(code.replace(URL, server.url), tmp_path, CYBERDB_PASSWORD=PASSWORD)
-    assert printed == PRINTED[section]
+    before, after, expected = EXAMPLES[section]
+    code = f"{before}\n{found[1].replace(URL, server.url)}\n{after}"
+    assert run_alone(code, tmp_path, CYBERDB_PASSWORD=PASSWORD) == expected

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Optional, TypeVar, Union
+from typing import Any, Awaitable, Callable, Optional, Tuple, TypeVar, Union
 
 from cyberdb_fast import aio
+from cyberdb_fast.aio_tables import CyberDict
 from cyberdb_fast.errors import NoSuchTable
 
 T = TypeVar("T")
 
-Table = aio.CyberDict[str, Any]
+Table = CyberDict[str, Any]
 
 
 class AsyncTable:
@@ -51,6 +52,19 @@ class AsyncTable:
         if proxy is self._proxy:  # it was not closed meanwhile
             self._table = table
         return table
+
+    async def get_with_ttl(self, key: str) -> Optional[Tuple[Any, Optional[float]]]:
+        """The value of key and how many seconds it has left, in one write; None if it is absent."""
+
+        async def get(table: Table) -> Tuple[Any, Optional[float]]:
+            async with self._proxy.pipeline() as pipe:
+                value, left = pipe.on(table).getitem(key), pipe.on(table).ttl(key)
+            return value.value, left.value
+
+        try:
+            return await self.perform(get)
+        except KeyError:
+            return None
 
     async def delete(self, key: str) -> bool:
         """Deletes key; returns whether it was present."""

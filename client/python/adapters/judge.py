@@ -119,9 +119,10 @@ def django(source: Path, environment: Environment) -> Outcome:
     tests = source / "tests"
     shutil.copy(HERE / "django_suite.py", tests / "cache" / "cyberdb_tests.py")
     shutil.copy(HERE / "django_settings.py", tests / "cyberdb_settings.py")
+    sessions = ("CacheSession", "CacheDBSession", "CacheDBSessionWithTimeZone")
     output, code = run(
         *("runtests.py", "--parallel", 1, "--settings", "cyberdb_settings", "-v", 2),
-        *("cache.cyberdb_tests", "sessions_tests.tests.CacheSessionTests", "sessions_tests.tests.CacheDBSessionTests"),
+        *("cache.cyberdb_tests", *(f"sessions_tests.tests.{name}Tests" for name in sessions)),
         directory=tests,
         environment=environment,
     )

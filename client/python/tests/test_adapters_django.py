@@ -41,7 +41,8 @@ def test_each_method_is_one_request(server: Server, sent: Counter[str]) -> None:
         (lambda: "a" in cache, {"perform": 1}),
         (lambda: cache.set_many({"a": 1, "b": 2}), {"perform": 1}),
         (lambda: cache.get_many(["a", "b"]), {"perform": 1}),
-        (lambda: cache.incr("a"), {"perform": 2}),
+        (lambda: cache.incr("a"), {"perform": 1}),
+        (lambda: cache.decr("a"), {"perform": 1}),
         (lambda: cache.delete_many(["a", "b"]), {"perform": 1}),
         (lambda: cache.delete("a"), {"perform": 1}),
         (lambda: asyncio.run(cache.aset_many({"a": 1, "b": 2})), {"perform": 1}),
@@ -95,6 +96,21 @@ def test_caches_of_threads_share_connections_and_lose_no_increment(server: Serve
         thread.join()
     assert cache.get("n") == 200
     assert all(entries is cache._entries for entries in seen)
+
+
+@pytest.mark.parametrize("pickle", [False, True])
+def test_numbers_are_added_to(server: Server, pickle: bool) -> None:
+    cache = make(server, table="numbers", pickle=pickle)
+    cache.set_many({"int": 40, "float": 1.5, "text": "t"}, timeout=60)
+    assert cache.incr("int", 2) == cache.get("int") == 42
+    assert cache.decr("float") == cache.get("float") == 0.5
+    assert cache.incr("int", 2**70) == cache.get("int") == 2**70 + 42
+    with pytest.raises(TypeError):
+        cache.incr("text")
+    for call in (cache.incr, cache.decr):
+        with pytest.raises(ValueError, match="'absent' not found"):
+            call("absent")
+    assert "absent" not in cache
 
 
 def test_timeouts(server: Server, cache: CyberDBCache) -> None:

@@ -44,10 +44,10 @@ class CyberDBCache(BaseCache):
     type that tables cannot store. With pickle any object can be stored; then any program that can
     write to the table can run code in each program that reads it.
 
-    Each method is one request, which is atomic, except these: incr and decr read, and write again
-    if another client has written in between; get_or_set, incr_version and decr_version are those of
-    Django. The asynchronous methods run the others in a thread. clear empties the table, for all
-    versions and prefixes.
+    Each method is one request, which is atomic, except these: incr and decr of a number that pickle
+    has packed, which an int is not, read and write, again if another client has written in between;
+    get_or_set, incr_version and decr_version are those of Django. The asynchronous methods run the
+    others in a thread. clear empties the table, for all versions and prefixes.
     """
 
     def __init__(self, server: str, params: Mapping[str, Any]) -> None:
@@ -148,7 +148,12 @@ class CyberDBCache(BaseCache):
             return dumped(serializer, loaded(serializer, stored) + delta)
 
         try:
-            return loaded(serializer, self._entries.perform(lambda table: table.modify(made, add)))
+            try:
+                return self._entries.perform(lambda table: table.increment(made, delta, must_exist=True))
+            except TypeError:  # it may be a number that was pickled
+                if serializer is None:
+                    raise
+                return loaded(serializer, self._entries.perform(lambda table: table.modify(made, add)))
         except KeyError:
             raise ValueError(f"Key {key!r} not found") from None
 

@@ -60,6 +60,7 @@ def test_other_versions_are_refused(install, version: str) -> None:
         ("django", "django"),
         ("dogpile.cache", "dogpile"),
         ("starlette", "starlette"),
+        ("starsessions", "starsessions"),
     ],
 )
 def test_an_adapter_refuses_another_version(

@@ -23,15 +23,29 @@ EXAMPLES = {
     "Starlette and FastAPI": (
         "from starlette.testclient import TestClient",
         """with TestClient(app, "https://testserver") as browser:
-            print(browser.get("/").json(), browser.post("/login/ada").status_code, browser.get("/").json())""",
+    print(browser.get("/").json(), browser.post("/login/ada").status_code, browser.get("/").json())""",
         "nobody 200 ada\n",
+    ),
+    "Flask-Session": (
+        "",
+        """browser = app.test_client()
+for n in range(3):
+    print(browser.get(f"/{n}", base_url="https://localhost").text)""",
+        "(0,)\n(0, 1)\n(0, 1, 2)\n",
+    ),
+    "starsessions": (
+        "from starlette.testclient import TestClient",
+        """with TestClient(app, "https://testserver") as browser:
+    for n in range(3):
+        print(browser.get(f"/{n}").json())""",
+        "(0,)\n(0, 1)\n(0, 1, 2)\n",
     ),
 }
 
 
 @pytest.mark.parametrize("section", EXAMPLES)
 def test_example(server: Server, tmp_path: Path, section: str) -> None:
-    for framework in section.lower().split(" and "):
+    for framework in section.lower().replace("-", "_").split(" and "):
         pytest.importorskip(framework)
     adapters = README.partition("\n## Adapters\n")[2].partition("\n## ")[0]
     found = re.search(r"```python\n(.*?)```", adapters.partition(f"\n### {section}\n")[2], re.DOTALL)

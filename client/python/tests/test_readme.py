@@ -84,6 +84,15 @@ def test_expiry_in_own_readme(server: Server, tmp_path: Path) -> None:
     assert run_alone(opening + found.group(1), tmp_path) == f"True True\nTrue\n{options}\n"
 
 
+def test_classes_in_own_readme(server: Server, tmp_path: Path) -> None:
+    section = OWN_README.read_text(encoding="utf-8").partition("\n### Classes of your own\n")[2]
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    opening = f"import cyberdb_fast\nclient = cyberdb_fast.connect({server.url!r}, password={PASSWORD!r})\n"
+    printed = run_alone(opening + found.group(1), tmp_path)
+    assert printed.replace("Windows", "Posix") == "User(name='ada', home=PosixPath('/')) 5 /home/bob\n"
+
+
 def test_programs_have_tables_of_their_own() -> None:
     """So that they run one after another on one server, in any order."""
     seen: Set[str] = set()

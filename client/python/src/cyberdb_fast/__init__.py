@@ -42,6 +42,7 @@ from .errors import (
     TableExists,
     TooLarge,
     TypeCyberDBError,
+    UnpackError,
     UnsupportedFramework,
     VersionMismatch,
     WrongFilenameCyberDBError,
@@ -61,7 +62,7 @@ from .requests import Table
 from .result import Result
 from .server import Server
 from .subscription import Subscription
-from .values import Extension, Unopened, register_type
+from .values import Extension, Unopened, register, register_type, register_where
 
 __version__ = "0.1.0"
 
@@ -110,6 +111,7 @@ __all__ = [
     "TooLarge",
     "TypeCyberDBError",
     "Unopened",
+    "UnpackError",
     "UnsupportedFramework",
     "VersionMismatch",
     "WrongFilenameCyberDBError",
@@ -119,5 +121,7 @@ __all__ = [
     "WrongTableNameCyberDBError",
     "cached",
     "connect",
+    "register",
     "register_type",
+    "register_where",
 ]

@@ -29,7 +29,7 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Tuple, Typ
 import msgpack
 from msgpack import unpackb
 
-from . import datetimes, tracked
+from . import datetimes, objects, tracked
 from . import extensions as ext
 from .encoding import FACTORIES, encode
 from .errors import ProtocolError
@@ -195,8 +195,19 @@ def _builders(kind_of: Callable[[type], Any]) -> Dict[int, Callable[[Any], Any]]
         ext.COUNTER: partial(_dict_of, kind_of(Counter)),
         ext.DEFAULT_DICT: partial(_default_dict_of, kind_of(defaultdict)),
         ext.EXCEPTION: _exception,
-        ext.UNOPENED: lambda inner: Unopened(_expect(_expect(inner, list, 2)[0], str), _expect(inner[1], bytes)),
     }
+
+
+def _object(payload: bytes) -> Tuple[Callable[[Any], Any], bytes]:
+    """The function that builds an object, and what it is built from."""
+    path, data = _expect(
+        unpackb(payload, max_array_len=2, max_map_len=0, max_ext_len=0, unicode_errors="surrogatepass"), list, 2
+    )
+    _expect(data, bytes)
+    registered = objects.of_name(_expect(path, str)) if data[:1] == ext.PARTS else None
+    if registered is None:
+        return lambda inner: Unopened(*inner), payload
+    return registered.build, data[1:]
 
 
 # ---- decoding
@@ -212,12 +223,12 @@ class _Closed:
     It is a placeholder, also for keys.
     """
 
-    __slots__ = ("code", "depth", "inner", "nested", "payload", "value")
+    __slots__ = ("build", "depth", "inner", "nested", "payload", "value")
 
-    def __init__(self, code: int, payload: bytes, depth: int) -> None:
+    def __init__(self, build: Callable[[Any], Any], payload: bytes, depth: int) -> None:
         if depth > MAX_NESTING:
             raise ValueError(f"it is nested more than {MAX_NESTING} deep")
-        self.code, self.payload, self.depth = code, payload, depth
+        self.build, self.payload, self.depth = build, payload, depth
         self.inner: Any = None
         self.nested = False  # whether it contains others
         self.value: Any = None
@@ -382,25 +393,27 @@ class Decoder:
             return read(payload)
         build = self._builders.get(code)
         if build is None:
-            return _application(code, payload)
+            if code != ext.UNOPENED:
+                return _application(code, payload)
+            build, payload = _object(payload)
         if len(payload) > _TRUSTED_BYTES:
             _check(payload)
         try:
             inner = self._unpack(payload, self._open_leaf)
         except _Nested:
-            return self._open_nested(code, payload)
+            return self._open_nested(build, payload)
         return build(inner)
 
     def _open_leaf(self, code: int, payload: bytes) -> Any:
         read = self._leaves.get(code)
         if read is not None:
             return read(payload)
-        if code in self._builders:
+        if code in self._builders or code == ext.UNOPENED:
             raise _Nested
         return _application(code, payload)
 
-    def _open_nested(self, code: int, payload: bytes) -> Any:
-        closed = [_Closed(code, payload, 1)]
+    def _open_nested(self, build: Callable[[Any], Any], payload: bytes) -> Any:
+        closed = [_Closed(build, payload, 1)]
         for one in closed:  # the list grows: nested objects come after their containers
             known = len(closed)
             _check(one.payload)
@@ -409,13 +422,16 @@ class Decoder:
             one.nested = len(closed) > known
         for one in reversed(closed):
             inner = _fill(one.inner) if one.nested else one.inner
-            one.inner, one.value = None, self._builders[one.code](inner)
+            one.inner, one.value = None, one.build(inner)
         return closed[0].value
 
     def _close(self, closed: List[_Closed], depth: int, code: int, payload: bytes) -> Any:
-        if code not in self._builders:
-            return self._open_leaf(code, payload)
-        closed.append(_Closed(code, payload, depth))
+        build = self._builders.get(code)
+        if build is None:
+            if code != ext.UNOPENED:
+                return self._open_leaf(code, payload)
+            build, payload = _object(payload)
+        closed.append(_Closed(build, payload, depth))
         return closed[-1]
 
 

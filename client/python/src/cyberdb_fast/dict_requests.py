@@ -32,8 +32,8 @@ from .replies import (
     read_seconds,
     read_streamed,
 )
-from .requests import Request, StreamRequest, WaitingRequest, flat, many, with_extension, with_ttl
-from .values import Decoder, encode
+from .requests import Request, StreamRequest, WaitingRequest, flat, many_keys, with_extension, with_ttl
+from .values import Decoder, encode, encode_key
 
 T = TypeVar("T")
 
@@ -53,12 +53,12 @@ class _WithVersion(Request[Versioned]):
 
 
 def dict_get(t: bytes, key: Any) -> Request[Any]:
-    return Request(opcodes.DICT_GET, t + encode(key), read_one, key)
+    return Request(opcodes.DICT_GET, t + encode_key(key), read_one, key)
 
 
 def dict_get_or(t: bytes, key: Any, default: Any, opcode: int = opcodes.DICT_GET) -> Request[Any]:
     """GET or POP with a default, which is not sent and may be any object."""
-    return _WithDefault(opcode, t + encode(key), read_one, default)
+    return _WithDefault(opcode, t + encode_key(key), read_one, default)
 
 
 class _WithDefault(Request[Any]):
@@ -71,11 +71,11 @@ class _WithDefault(Request[Any]):
 
 
 def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned]:
-    return _WithVersion(opcodes.DICT_GET, t + encode(key), read_one, key, frames.WANT_VERSION)
+    return _WithVersion(opcodes.DICT_GET, t + encode_key(key), read_one, key, frames.WANT_VERSION)
 
 
 def dict_set(t: bytes, key: Any, value: Any, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> Request[None]:
-    request = Request(opcodes.DICT_SET, t + encode(key) + encode(value), read_nothing, key)
+    request = Request(opcodes.DICT_SET, t + encode_key(key) + encode(value), read_nothing, key)
     if not keep_ttl:
         return request if ttl is None else with_ttl(request, milliseconds(ttl))
     if ttl is not None:
@@ -143,7 +143,7 @@ def dict_replace(t: bytes, key: Any, value: Any, ttl: Optional[Duration] = None)
 
 
 def dict_delete(t: bytes, key: Any) -> Request[None]:
-    return Request(opcodes.DICT_DELETE, t + encode(key), read_nothing, key)
+    return Request(opcodes.DICT_DELETE, t + encode_key(key), read_nothing, key)
 
 
 def dict_delete_if(t: bytes, key: Any, version: int) -> Request[None]:
@@ -159,11 +159,11 @@ def dict_delete_many(t: bytes, keys: Iterable[Any]) -> Request[List[Any]]:
             raise errors.ProtocolError(f"{len(were)} bools for {len(asked)} keys")
         return [key for key, was in zip(asked, were) if was is True]
 
-    return Request(opcodes.DICT_DELETE_MANY, t + many(asked), read)
+    return Request(opcodes.DICT_DELETE_MANY, t + many_keys(asked), read)
 
 
 def dict_contains(t: bytes, key: Any) -> Request[bool]:
-    return Request(opcodes.DICT_CONTAINS, t + encode(key), read_bool)
+    return Request(opcodes.DICT_CONTAINS, t + encode_key(key), read_bool)
 
 
 def dict_len(t: bytes) -> Request[int]:
@@ -171,7 +171,7 @@ def dict_len(t: bytes) -> Request[int]:
 
 
 def dict_setdefault(t: bytes, key: Any, default: Any, ttl: Optional[Duration] = None) -> Request[Any]:
-    request = Request(opcodes.DICT_SETDEFAULT, t + encode(key) + encode(default), read_one)
+    request = Request(opcodes.DICT_SETDEFAULT, t + encode_key(key) + encode(default), read_one)
     return request if ttl is None else with_ttl(request, milliseconds(ttl))
 
 
@@ -183,7 +183,7 @@ def dict_update(t: bytes, items: Dict[Any, Any], ttl: Optional[Duration] = None)
 def dict_pop(t: bytes, key: Any, default: Any = MISSING) -> Request[Any]:
     if default is not MISSING:
         return dict_get_or(t, key, default, opcodes.DICT_POP)
-    return Request(opcodes.DICT_POP, t + encode(key), read_one, key)
+    return Request(opcodes.DICT_POP, t + encode_key(key), read_one, key)
 
 
 def dict_popitem(t: bytes) -> Request[Tuple[Any, Any]]:
@@ -224,11 +224,11 @@ def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
             raise errors.ProtocolError(f"{len(values)} values for {len(asked)} keys")
         return {key: value for key, value in zip(asked, values) if value is not ABSENT}
 
-    return Request(opcodes.DICT_GET_MANY, t + many(asked), read)
+    return Request(opcodes.DICT_GET_MANY, t + many_keys(asked), read)
 
 
 def dict_increment(t: bytes, key: Any, by: Any, ttl: Optional[Duration] = None) -> Request[Any]:
-    request = Request(opcodes.DICT_INCREMENT, t + encode(key) + encode(by), read_one, key)
+    request = Request(opcodes.DICT_INCREMENT, t + encode_key(key) + encode(by), read_one, key)
     return request if ttl is None else with_ttl(request, milliseconds(ttl))
 
 
@@ -243,30 +243,30 @@ class _IfPresent(Request[Any]):
 
 def dict_increment_present(t: bytes, key: Any, by: Any) -> Request[Any]:
     """Increments key; KeyError if it is absent."""
-    return if_version(_IfPresent(opcodes.DICT_INCREMENT, t + encode(key) + encode(by), read_one, key), ANY_VERSION)
+    return if_version(_IfPresent(opcodes.DICT_INCREMENT, t + encode_key(key) + encode(by), read_one, key), ANY_VERSION)
 
 
 def dict_compare_and_set(t: bytes, key: Any, old: Any, new: Any, ttl: Optional[Duration] = None) -> Request[bool]:
     sides = (frames.ABSENT if side is ABSENT else encode(side) for side in (old, new))
-    request = Request(opcodes.DICT_COMPARE_AND_SET, t + encode(key) + b"".join(sides), read_bool)
+    request = Request(opcodes.DICT_COMPARE_AND_SET, t + encode_key(key) + b"".join(sides), read_bool)
     return request if ttl is None else with_ttl(request, milliseconds(ttl))
 
 
 def dict_ttl(t: bytes, key: Any) -> Request[Optional[float]]:
     """The time to live that key has left, in seconds; None if it has no deadline."""
-    return Request(opcodes.DICT_TTL, t + encode(key), read_seconds, key)
+    return Request(opcodes.DICT_TTL, t + encode_key(key), read_seconds, key)
 
 
 def dict_expire(t: bytes, key: Any, ttl: Duration) -> Request[None]:
-    return with_ttl(Request(opcodes.DICT_EXPIRE, t + encode(key), read_nothing, key), milliseconds(ttl))
+    return with_ttl(Request(opcodes.DICT_EXPIRE, t + encode_key(key), read_nothing, key), milliseconds(ttl))
 
 
 def dict_persist(t: bytes, key: Any) -> Request[None]:
-    return with_ttl(Request(opcodes.DICT_EXPIRE, t + encode(key), read_nothing, key), expiry.NO_DEADLINE)
+    return with_ttl(Request(opcodes.DICT_EXPIRE, t + encode_key(key), read_nothing, key), expiry.NO_DEADLINE)
 
 
 def dict_touch(t: bytes, key: Any) -> Request[None]:
-    return Request(opcodes.DICT_TOUCH, t + encode(key), read_nothing, key)
+    return Request(opcodes.DICT_TOUCH, t + encode_key(key), read_nothing, key)
 
 
 class Computing(NamedTuple):
@@ -291,7 +291,7 @@ def dict_get_or_compute(
             return Computing(state, rest[0], 0)
         return Computing(state, rest[1] if state == RENEW else None, rest[0] if state != IN_VAIN else 0)
 
-    k = encode(key)
+    k = encode_key(key)
     return WaitingRequest(
         opcodes.DICT_GET_OR_COMPUTE,
         t + k + encode(owner) + encode(lease) + encode(stale),
@@ -304,13 +304,13 @@ def dict_get_or_compute(
 
 def computed(t: bytes, key: Any, owner: bytes) -> Request[bool]:
     """Ends the lease of dict_get_or_compute."""
-    return Request(opcodes.COMPUTED, t + encode(key) + encode(owner), read_bool)
+    return Request(opcodes.COMPUTED, t + encode_key(key) + encode(owner), read_bool)
 
 
 def renew_compute(t: bytes, key: Any, owner: bytes, lease: int) -> Request[int]:
-    return Request(opcodes.RENEW_COMPUTE, t + encode(key) + encode(owner) + encode(lease), read_int)
+    return Request(opcodes.RENEW_COMPUTE, t + encode_key(key) + encode(owner) + encode(lease), read_int)
 
 
 def if_computing(request: Request[T], t: bytes, key: Any, fence: int) -> Request[T]:
     """Makes request fail with LockLost unless this lease of key lasts. Returns request."""
-    return with_extension(request, frames.IF_COMPUTE_FENCE, fence.to_bytes(8, "little") + t + encode(key))
+    return with_extension(request, frames.IF_COMPUTE_FENCE, fence.to_bytes(8, "little") + t + encode_key(key))

@@ -17,11 +17,11 @@ import struct
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from itertools import chain
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import msgpack
 
-from . import datetimes, tracked
+from . import datetimes, objects, tracked
 from . import extensions as ext
 from .errors import TooLarge
 from .extensions import MAX_NESTING, MAX_NUMBER_BYTES, MAX_VALUE_BYTES, Extension, Unopened
@@ -106,7 +106,8 @@ def _exception(value: BaseException) -> List[Any]:
     return [type(value).__name__, *arguments, *([slice(ext.EXCEPTION_STATE, attributes, None)] if attributes else [])]
 
 
-_Opened = Tuple[Optional[int], Any]  # the code, None for list and dict; the list or dict
+# The code, or the name of a registered class, or None for list and dict; and the list or dict.
+_Opened = Tuple[Union[int, str, None], Any]
 
 _CONTAINERS: Dict[type, Tuple[Optional[int], Callable[[Any], Any]]] = {
     list: (None, list),
@@ -134,8 +135,7 @@ _MISTAKEN = frozenset({bytearray, memoryview})
 _SIMPLE = (_SCALARS | frozenset(LEAF_CONVERTERS) | {range, fractions.Fraction, Unopened}) - _MISTAKEN
 # With more containers at one depth than this, _check_shared looks for shared ones.
 _MANY = 10_000
-# The types that can be stored without register_type.
-NATIVE = _SCALARS | frozenset(LEAF_CONVERTERS) | frozenset(_CONTAINERS)
+objects.storable.update(_SCALARS, LEAF_CONVERTERS, _CONTAINERS)
 
 
 def _open(value: Any) -> Optional[_Opened]:
@@ -149,7 +149,8 @@ def _open(value: Any) -> Optional[_Opened]:
         return code, parts(value)
     if isinstance(value, BaseException) and getattr(builtins, kind.__name__, None) is kind:
         return ext.EXCEPTION, _exception(value)
-    return None
+    registered = objects.of_class(kind)
+    return None if registered is None else (registered.name, registered.pack(value))
 
 
 def _inside(value: Any) -> Any:
@@ -164,7 +165,7 @@ def _inside(value: Any) -> Any:
     if kind in _MAPPINGS:
         return value.values()
     opened = _open(value)
-    return opened and opened[1]
+    return None if opened is None else _elements(opened[1])
 
 
 # ---- encoding
@@ -190,6 +191,27 @@ def encode(value: Any) -> bytes:
     except IndexError:
         packer = _new_packer()
     data: bytes = packer.pack(value)
+    _idle_packers.append(packer)
+    if len(data) > MAX_VALUE_BYTES:
+        raise _too_large(len(data))
+    return data
+
+
+def encode_key(key: Any) -> bytes:
+    """As encode, for the key of a dict: see objects.as_key.
+
+    Errors: those of encode; TypeError if a registered object is not hashable.
+    """
+    kind = type(key)
+    if kind not in _SIMPLE:
+        if kind in _PLAIN or objects.by_class or objects.policies:
+            return encode(objects.as_key(key))
+        key = _convert(key)
+    try:  # as in encode
+        packer = _idle_packers.pop()
+    except IndexError:
+        packer = _new_packer()
+    data: bytes = packer.pack(key)
     _idle_packers.append(packer)
     if len(data) > MAX_VALUE_BYTES:
         raise _too_large(len(data))
@@ -325,9 +347,11 @@ def _ready(value: Any, done: Dict[int, Any]) -> Any:
     return done[id(value)] if id(value) in done else _convert(value)
 
 
-def _extension(code: int, payload: bytes) -> Any:
+def _extension(code: Union[int, str], payload: bytes) -> Any:
     if len(payload) > MAX_VALUE_BYTES:
         raise _too_large(len(payload))
+    if isinstance(code, str):
+        return _ext_type(ext.UNOPENED, _pack([code, ext.PARTS + payload]))
     return _ext_type(code, payload)
 
 
@@ -355,8 +379,11 @@ def _convert_other(value: Any) -> Any:
     if kind in packers_of:
         code, pack = packers_of[kind]
         return _ext_type(code, bytes(pack(value)))
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    raise TypeError(f"objects of type '{name}' cannot be stored; register their type with cyberdb_fast.register_type")
+    if kind.__module__ == "builtins":
+        raise TypeError(f"objects of type '{kind.__qualname__}' cannot be stored")
+    raise TypeError(
+        f"objects of type '{objects.name_of(kind)}' cannot be stored; register the class: {objects.line(kind)}"
+    )
 
 
 def _leaf_converter(kind: type) -> Optional[Callable[[Any], Any]]:

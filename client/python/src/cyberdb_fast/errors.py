@@ -131,6 +131,17 @@ class ProtocolError(CyberDBError):
     """The server does not follow the protocol; it may be another kind of server."""
 
 
+class UnpackError(CyberDBError):
+    """An object of a registered class was read, and could not be made of what is stored.
+
+    The class has other fields now, or its constructor refuses them. parts is what is stored.
+    """
+
+    def __init__(self, message: str, parts: object = None) -> None:
+        super().__init__(message)
+        self.parts = parts
+
+
 class ReplyTooLarge(CyberDBError):
     """A reply exceeds max_reply_bytes or the memory of this machine. The connection was closed."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 MAX_NESTING = 128
 MAX_NUMBER_BYTES = 8192
@@ -27,8 +27,23 @@ class Extension(NamedTuple):
     data: bytes
 
 
+# The first of the bytes of an object that a client has stored; the encoding of its parts follows.
+# No pickle and no value begins so. On the wire: do not change.
+PARTS = b"\xc1"
+
+
 class Unopened(NamedTuple):
-    """An object that is not decoded: the path of its class, and its bytes."""
+    """An object whose class is not registered in this program: its path, and the object's bytes.
+
+    It can be stored again as it is. See register.
+    """
 
     path: str
     data: bytes
+
+    def __getattr__(self, name: str) -> NoReturn:
+        kind = self.path.rpartition(".")[2]
+        raise AttributeError(
+            f"no attribute {name!r}: the object was not opened, because its class {self.path} is not registered in "
+            f"this program; write cyberdb_fast.register({kind}) before it is read"
+        )

@@ -7,6 +7,7 @@ dict_requests.py, list_requests.py and lock_requests.py for the others.
 from __future__ import annotations
 
 import operator
+from contextlib import suppress
 from itertools import chain
 from typing import (
     IO,
@@ -27,7 +28,7 @@ from typing import (
 from . import errors, expiry, frames, opcodes
 from .frames import Reply
 from .replies import MISSING, groups, read_bool, read_info, read_nothing, read_str, reply_error
-from .values import DAMAGE, PLAIN, TRACKING, Decoder, damaged, encode
+from .values import DAMAGE, PLAIN, TRACKING, Decoder, damaged, encode, encode_key, split
 
 T = TypeVar("T")
 
@@ -53,6 +54,23 @@ class Request(Generic[T]):
             return self.read(self.decoder, reply.body)
         except DAMAGE as e:
             raise damaged(e) from e
+        except errors.UnpackError as e:
+            raise _located(e, self) from e.__cause__
+
+
+# The requests that return the value of a key.
+_OF_KEY = (opcodes.DICT_GET, opcodes.DICT_POP, opcodes.DICT_SETDEFAULT, opcodes.DICT_INCREMENT)
+
+
+def _located(e: errors.UnpackError, request: Request[Any]) -> errors.UnpackError:
+    """The error, with the table and the key in its text if the arguments of request begin so."""
+    if request.flags & ~frames.WANT_VERSION:
+        return e
+    with suppress(errors.CyberDBError, ValueError):
+        table, *arguments = map(PLAIN.one, split(request.payload)[:2])
+        key = f", key {arguments[0]!r}" if request.opcode in _OF_KEY else ""
+        return errors.UnpackError(f"table {table!r}{key}: {e}", e.parts)
+    return e
 
 
 def tracking(request: Request[T]) -> Request[T]:
@@ -148,9 +166,14 @@ def many(values: Iterable[Any]) -> bytes:
     return b"".join(map(encode, values))
 
 
+def many_keys(keys: Iterable[Any]) -> bytes:
+    """Encodes keys one after another."""
+    return b"".join(map(encode_key, keys))
+
+
 def flat(items: Dict[Any, Any]) -> bytes:
     """Encodes keys and values in turn."""
-    return many(chain.from_iterable(items.items()))
+    return b"".join(chain.from_iterable(zip(map(encode_key, items), map(encode, items.values()))))
 
 
 def index_of(index: SupportsIndex) -> bytes:

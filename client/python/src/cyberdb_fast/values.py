@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Callable, Type, TypeVar
 
 from .decoding import DAMAGE, PLAIN, TRACKING, Decoder, damaged, split, unpackers
-from .encoding import NATIVE, encode, packers_of
+from .encoding import encode, encode_key, packers_of
 from .extensions import FIRST_APPLICATION_CODE, LAST_APPLICATION_CODE, Extension, Unopened
+from .objects import by_class, register, register_where, storable
 
 __all__ = [
     "DAMAGE",
@@ -21,7 +22,10 @@ __all__ = [
     "decode_each",
     "decode_some",
     "encode",
+    "encode_key",
+    "register",
     "register_type",
+    "register_where",
     "split",
 ]
 
@@ -40,7 +44,7 @@ def register_type(cls: Type[T], code: int, pack: Callable[[T], bytes], unpack: C
     """
     if not FIRST_APPLICATION_CODE <= code <= LAST_APPLICATION_CODE:
         raise ValueError(f"code {code} is not an application code: {FIRST_APPLICATION_CODE} to {LAST_APPLICATION_CODE}")
-    if cls in NATIVE:
+    if cls in by_class or (cls in storable and cls not in packers_of):
         raise TypeError(f"{cls.__qualname__} can be stored without register_type")
     for other, (taken, _) in packers_of.items():
         if taken == code and other is not cls:
@@ -48,4 +52,5 @@ def register_type(cls: Type[T], code: int, pack: Callable[[T], bytes], unpack: C
     if cls in packers_of and packers_of[cls][0] != code:
         raise ValueError(f"{cls.__qualname__} has code {packers_of[cls][0]} already")
     packers_of[cls] = (code, pack)
+    storable.add(cls)
     unpackers[code] = unpack

@@ -1,4 +1,4 @@
-"""The programs of the READMEs run as they are printed there."""
+"""The programs of the documents run as they are printed there."""
 
 from __future__ import annotations
 
@@ -91,6 +91,26 @@ def test_classes_in_own_readme(server: Server, tmp_path: Path) -> None:
     opening = f"import cyberdb_fast\nclient = cyberdb_fast.connect({server.url!r}, password={PASSWORD!r})\n"
     printed = run_alone(opening + found.group(1), tmp_path)
     assert printed.replace("Windows", "Posix") == "User(name='ada', home=PosixPath('/')) 5 /home/bob\n"
+
+
+# A block whose first line is a comment with these words, and a reason, is not run.
+NOT_RUN = re.compile(r"# .*[Nn]ot run by the tests: \w")
+DOCUMENTS = [path for path in (OWN_README, *sorted((ROOT / "docs").glob("*.md"))) if "```python\n" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_all_blocks(path: Path, start: Callable[..., Server], tmp_path: Path) -> None:
+    """One after another in one program. Each may use cyberdb, client, and proxy, connected."""
+    server = start()
+    begin = f"client = cyberdb.connect({server.url!r})\nproxy = client.get_proxy()\nproxy.connect()\n"
+    port = server.url.rpartition(":")[2]
+    blocks = [
+        block.replace("start(port=9980", "start(port=0").replace('port=9980, password="..."', f"port={port}")
+        for block in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        if not NOT_RUN.match(block)
+    ]
+    code = "import cyberdb_fast as cyberdb\n" + "".join(begin + block for block in blocks)
+    run_alone(code, tmp_path, CYBERDB_PASSWORD=PASSWORD)
 
 
 def test_programs_have_tables_of_their_own() -> None:

@@ -108,6 +108,12 @@ def marks(method: ast.FunctionDef) -> Dict[str, List[Any]]:
     return found
 
 
+def without_examples(doc: str) -> str:
+    """A docstring without its examples, which are calls of the methods of sync tables."""
+    kept = [paragraph.rstrip() for paragraph in doc.split("\n\n") if not paragraph.lstrip().startswith(">>>")]
+    return "\n\n".join(kept) + ("\n        " if len(kept) > 1 else "")
+
+
 def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
     """The lines of the method for a kind of table; none if it lacks the method."""
     marked = marks(method)
@@ -128,7 +134,7 @@ def method_lines(kind: Kind, method: ast.FunctionDef) -> Iterator[str]:
         raise SystemExit(f"methods.py, line {method.lineno}: {method.name} does not end with a return of its request")
     yield f"    {signature}"
     if doc is not None:
-        yield f'        """{doc}"""'
+        yield f'        """{doc if kind.name == "sync" else without_examples(doc)}"""'
     if kind.name == "sync" and "waits" in marked:
         yield WAITING.format(ast.unparse(last.value))
         return

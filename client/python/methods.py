@@ -3,6 +3,7 @@
 `.ci/python generate` runs generate.py, which makes from them the methods of CyberDict and CyberList
 (methods_sync.py), of the asyncio tables (methods_aio.py) and of pipelines (methods_pipeline.py).
 Names, types and docstrings are the same; the methods return the result, an awaitable or a Result.
+Examples in docstrings are about CyberDict and CyberList: d is an empty dict and l an empty list.
 
     @python("__len__")  CyberDict and CyberList have the method under this name: len(d)
     @only("aio", ...)   other kinds lack it or have their own: cyberdict.py, cyberlist.py, aio.py
@@ -52,12 +53,17 @@ class DictMethods(Generic[K, V]):
     @overload
     def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
     def get(self, key: K, default: Any = None) -> Any:
-        """Returns the value of key, or default if key is absent."""
+        """Returns the value of key, or default if key is absent.
+
+        >>> d["a"] = 1
+        >>> d.get("a"), d.get("b"), d.get("b", 0)
+        (1, None, 0)
+        """
         return dict_requests.dict_get_or(self._t, key, default)
 
     @only("sync")
     def __setitem__(self, key: K, value: V) -> None:
-        """Sets the value of key; removes its deadline."""
+        """Sets the value of key; removes its deadline. Errors: those of set about the value."""
         return dict_requests.dict_set(self._t, key, value)
 
     def set(self, key: K, value: V, *, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> None:
@@ -65,26 +71,50 @@ class DictMethods(Generic[K, V]):
 
         With ttl, key expires after that time: seconds or a timedelta, rounded up to milliseconds.
         With keep_ttl, it keeps the deadline that it has. Errors: ValueError if ttl is not above 0,
-        is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type.
+        is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type, or
+        if key or value is of a type that tables do not store; TooLarge; Overloaded.
+
+        >>> d.set("guest", {"cart": []}, ttl=60)
+        >>> d.set("guest", {"cart": ["tea"]}, keep_ttl=True)
+        >>> 0 < d.ttl("guest") <= 60
+        True
         """
         return dict_requests.dict_set(self._t, key, value, ttl, keep_ttl)
 
     def add(self, key: K, value: V, *, ttl: Optional[Duration] = None) -> bool:
-        """Sets key to value if key is absent; returns whether it did. ttl is as in set."""
+        """Sets key to value if key is absent; returns whether it did. ttl is as in set.
+
+        >>> d.add("a", 1), d.add("a", 2), d["a"]
+        (True, False, 1)
+        """
         return dict_requests.dict_compare_and_set(self._t, key, ABSENT, value, ttl)
 
     def replace(self, key: K, value: V, *, ttl: Optional[Duration] = None) -> bool:
-        """Sets key to value, as set, if key is present; returns whether it did."""
+        """Sets key to value, as set, if key is present; returns whether it did.
+
+        >>> d.replace("a", 1), "a" in d
+        (False, False)
+        """
         return dict_requests.dict_replace(self._t, key, value, ttl)
 
     def get_versioned(self, key: K) -> dict_requests.Versioned:
-        """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError."""
+        """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError.
+
+        A version is an int above 0. Each write gives key a new one, and no number comes twice.
+        """
         return dict_requests.dict_get_versioned(self._t, key)
 
     def set_if(self, key: K, value: V, version: int, *, ttl: Optional[Duration] = None, keep_ttl: bool = False) -> int:
         """Sets key to value, as set, if key still has this version; returns its new version.
 
         Version 0 means that key must be absent. Errors: VersionMismatch, and those of set.
+
+        >>> d["a"] = 1
+        >>> value, version = d.get_versioned("a")
+        >>> new = d.set_if("a", value + 1, version)
+        >>> d.set_if("a", 7, version)
+        Traceback (most recent call last):
+        cyberdb_fast.errors.VersionMismatch: ...
         """
         return dict_requests.dict_set_versioned(self._t, key, value, version, ttl, keep_ttl)
 
@@ -102,6 +132,10 @@ class DictMethods(Generic[K, V]):
 
         A key that is repeated was there once. Errors: TypeError if a key is not hashable, and
         nothing is removed.
+
+        >>> d.update(a=1, b=2)
+        >>> d.delete_many(["a", "z"])
+        ['a']
         """
         return dict_requests.dict_delete_many(self._t, keys)
 
@@ -119,6 +153,9 @@ class DictMethods(Generic[K, V]):
         """Returns the value of key; sets it to default first if key is absent.
 
         ttl is as in set, and has an effect only if key is absent.
+
+        >>> d.setdefault("a", []), d.setdefault("a", 7)
+        ([], [])
         """
         return dict_requests.dict_setdefault(self._t, key, default, ttl)
 
@@ -130,6 +167,10 @@ class DictMethods(Generic[K, V]):
         """Removes key and returns its value, or default if key is absent.
 
         Errors: KeyError if key is absent and there is no default.
+
+        >>> d["a"] = 1
+        >>> d.pop("a"), d.pop("a", None)
+        (1, None)
         """
         return dict_requests.dict_pop(self._t, key, default)
 
@@ -144,20 +185,25 @@ class DictMethods(Generic[K, V]):
     def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> None:
         """Sets many items in one request, which sets all of them or none.
 
-        ttl is that of all items, as in set: to set the key "ttl", give it in a mapping or a pair.
+        The arguments are those of dict.update. ttl is that of all items, as in set: to set the key
+        "ttl", give it in a mapping or a pair. Errors: those of set and of dict.update.
+
+        >>> d.update({"a": 1}, b=2, ttl=60)
+        >>> d.copy()
+        {'a': 1, 'b': 2}
         """
         return dict_requests.dict_update(self._t, updates(args, kwargs), ttl)
 
     def copy(self) -> Dict[K, V]:
         """Returns the content as a dict, as of one moment, in one request.
 
-        dict(d), {**d} and f(**d) of a CyberDict do the same.
+        dict(d), {**d} and f(**d) of a CyberDict do the same. Errors: ReplyTooLarge.
         """
         return dict_requests.dict_all(self._t)
 
     @only("sync", "aio")
     def todict(self) -> Dict[K, V]:
-        """As copy."""
+        """Returns the content as a dict: the same as copy."""
         return dict_requests.dict_all(self._t)
 
     @only("pipeline")
@@ -176,21 +222,33 @@ class DictMethods(Generic[K, V]):
         return dict_requests.dict_items(self._t)
 
     def get_many(self, keys: Iterable[K]) -> Dict[K, V]:
-        """Returns a dict of those keys that are present, with their values, in one request."""
+        """Returns a dict of those keys that are present, with their values, in one request.
+
+        >>> d.update(a=1, b=2)
+        >>> d.get_many(["b", "z"])
+        {'b': 2}
+        """
         return dict_requests.dict_get_many(self._t, keys)
 
     def set_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], *, ttl: Optional[Duration] = None) -> None:
-        """As update."""
+        """Sets many items in one request, all or none: update for a mapping or for pairs."""
         return dict_requests.dict_update(self._t, as_dict(items), ttl)
 
     def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None, must_exist: bool = False) -> Any:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
 
-        With must_exist, an absent key is a KeyError, and ttl has no effect.
+        No increment is lost, however many clients there are. by may be any number; a str or a list
+        is added to one of its kind. With must_exist, an absent key is a KeyError, and ttl has no
+        effect.
 
         A key that is present keeps its deadline. ttl is as in set, and has an effect only if key is
         absent: a counter with a ttl counts what happens within that time of its first increment.
-        Errors: TypeError if the value is not a number; OverflowError.
+        Errors: TypeError if the value and by cannot be added; OverflowError.
+
+        >>> d.increment("visits"), d.increment("visits", 10)
+        (1, 11)
+        >>> d.increment("10.1.2.3", ttl=60) <= 100  # a rate limit: 100 in a minute
+        True
         """
         return (
             dict_requests.dict_increment_present(self._t, key, by)
@@ -203,6 +261,12 @@ class DictMethods(Generic[K, V]):
 
         ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline
         that it has; with ttl, which is as in set, it gets a new one.
+
+        >>> d["state"] = "new"
+        >>> d.compare_and_set("state", "new", "running")
+        True
+        >>> d.compare_and_set("state", "new", "running")
+        False
         """
         return dict_requests.dict_compare_and_set(self._t, key, old, new, ttl)
 
@@ -216,8 +280,15 @@ class DictMethods(Generic[K, V]):
     def expire(self, key: K, ttl: Duration) -> None:
         """Makes key expire after ttl: seconds or a timedelta, rounded up to milliseconds.
 
-        key keeps its value and its position. Errors: KeyError; ValueError if ttl is not above 0 or
-        is above 100 years; TypeError if it is another type.
+        key keeps its value and its position, and gets a new version. Errors: KeyError; ValueError
+        if ttl is not above 0 or is above 100 years; TypeError if it is another type.
+
+        >>> from datetime import timedelta
+        >>> d["a"] = 1
+        >>> d.expire("a", timedelta(hours=8))
+        >>> d.persist("a")
+        >>> print(d.ttl("a"))
+        None
         """
         return dict_requests.dict_expire(self._t, key, ttl)
 
@@ -246,7 +317,7 @@ class ListMethods(Generic[V]):
 
     @only("aio", "pipeline")
     def slice(self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None) -> List[V]:
-        """Returns the elements of a slice, as l[start:stop:step]."""
+        """Returns the elements of a slice, as l[start:stop:step]. Errors: ValueError for step 0."""
         return list_requests.list_get(self._t, slice(start, stop, step))
 
     @only("aio", "pipeline")
@@ -273,7 +344,7 @@ class ListMethods(Generic[V]):
         return list_requests.list_len(self._t)
 
     def append(self, value: V) -> None:
-        """Adds value at the end."""
+        """Adds value at the end. Errors: TypeError, TooLarge, Overloaded, as set of a dict."""
         return list_requests.list_append(self._t, value)
 
     def appendleft(self, value: V) -> None:
@@ -288,6 +359,11 @@ class ListMethods(Generic[V]):
         """Adds values at the end in one request, which adds all of them or none.
 
         With an item that was taken, or a receipt and a lease, it is extend_lease.
+
+        >>> l.extend([3, 1, 2])
+        >>> l.appendleft(0)
+        >>> l[:2], len(l)
+        ([0, 3], 4)
         """
         return (
             list_requests.list_extend_lease(self._t, values, lease)
@@ -296,7 +372,7 @@ class ListMethods(Generic[V]):
         )
 
     def insert(self, index: SupportsIndex, value: V) -> None:
-        """Inserts value before index."""
+        """Inserts value before index; at an end of the list if index is beyond it."""
         return list_requests.list_insert(self._t, index, value)
 
     @only("pipeline")
@@ -314,6 +390,11 @@ class ListMethods(Generic[V]):
 
         Until then only delayed() counts it. Errors: ValueError if delay is below 0 or above 100
         years; TypeError if it is another type.
+
+        >>> l.put({"to": "ada"})
+        >>> l.put({"to": "bob"}, delay=3600)
+        >>> len(l), l.delayed()
+        (1, 1)
         """
         return list_requests.list_put(self._t, value, delay)
 
@@ -324,9 +405,15 @@ class ListMethods(Generic[V]):
         """Takes the first element out of the list, for the time lease; None if the wait ends.
 
         It waits for an element for as long as wait: seconds or a timedelta; None: for ever. The
-        item has value, receipt and deliveries. Until ack, nack or the end of its lease only
-        leased() counts it; no other method sees it, clear neither. When the lease ends, the item
-        returns to the front. Errors: ValueError, TypeError.
+        item, a QueueItem, has value, receipt and deliveries. Until ack, nack or the end of its
+        lease only leased() counts it; no other method sees it, clear neither. When the lease ends,
+        the item returns to the front. Errors: ValueError, TypeError.
+
+        >>> l.put("job")
+        >>> item = l.take(lease=60, wait=10)
+        >>> item.value, item.deliveries, l.leased()
+        ('job', 1, 1)
+        >>> l.ack(item)
         """
         return list_requests.list_take(self._t, lease, wait)
 
@@ -340,7 +427,8 @@ class ListMethods(Generic[V]):
     def nack(self, item: list_requests.Receipt, *, delay: Duration = 0) -> None:
         """Gives an item that was taken back to the front, or to the end after delay.
 
-        Errors: those of ack, and of put.
+        With the option max_deliveries, it goes to the dead letters instead if it was delivered so
+        often. Errors: those of ack, and of put.
         """
         return list_requests.list_nack(self._t, item, delay)
 
@@ -379,7 +467,7 @@ class ListMethods(Generic[V]):
         return list_requests.list_index(self._t, value, start, stop)
 
     def reverse(self) -> None:
-        """Reverses the list."""
+        """Reverses the list, in one request."""
         return list_requests.list_reverse(self._t)
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> None:
@@ -388,14 +476,19 @@ class ListMethods(Generic[V]):
         The server runs no code, so key is translated to data. It may use items (lambda x: x[1],
         operator.itemgetter), negation, len, lower, str and tuples of these. Errors: TypeError for
         any other key, and for elements that cannot be compared.
+
+        >>> l.extend([{"name": "bob", "age": 36}, {"name": "Ada", "age": 36}])
+        >>> l.sort(key=lambda x: (-x["age"], x["name"].lower()))
+        >>> l[0]["name"]
+        'Ada'
         """
         return list_requests.list_sort(self._t, key, reverse)
 
     def copy(self) -> List[V]:
-        """Returns the content as a list, as of one moment."""
+        """Returns the content as a list, as of one moment. Errors: ReplyTooLarge."""
         return list_requests.list_all(self._t)
 
     @only("sync", "aio")
     def tolist(self) -> List[V]:
-        """As copy."""
+        """Returns the content as a list: the same as copy."""
         return list_requests.list_all(self._t)

@@ -1,14 +1,18 @@
 """The asyncio client: the API of cyberdb_fast with `async with`, and `await` before each request.
 
+    import asyncio
     from cyberdb_fast import aio
 
-    client = await aio.connect(password="...")
-    async with client.get_proxy() as proxy:
-        visits = await proxy.create_cyberdict("visits", exist_ok=True)
-        await visits.increment("home")
-        print(await visits["home"], await visits.get("away", 0))
-        async for page, n in visits.items():
-            ...
+    async def main():
+        async with await aio.connect("cyberdb://127.0.0.1:9980") as client:
+            async with client.get_proxy() as proxy:
+                visits = await proxy.create_cyberdict("visits", exist_ok=True)
+                await visits.increment("home")
+                print(await visits["home"], await visits.get("away", 0))
+                async for page, n in visits.items():
+                    print(page, n)
+
+    asyncio.run(main())
 
 Python cannot await an assignment, so `d[k] = v` is `await d.set(k, v)`, `del d[k]` is `await
 d.delete(k)`, `len(d)` is `await d.len()` and `k in d` is `await d.contains(k)`. Tasks share a few
@@ -96,7 +100,7 @@ async def connect(
 class Client:
     """A server and the connections to it.
 
-    Each event loop that uses the client has its own connections.
+    Each event loop that uses the client has its own connections. `async with client:` closes them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -345,7 +349,7 @@ class Proxy:
         return Subscription(self, channels, prefix)
 
     async def exists(self, table_name: str) -> bool:
-        """Whether a table of that name exists."""
+        """Whether a table of that name exists. Errors: WrongInputCyberDBError."""
         return await self._perform(requests.exists(requests.table_name(table_name)))
 
     async def tables(self) -> List[Table]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 class Lock(BaseLock):
     """A lock in the server, which all its clients share; use it in `async with`.
 
+        async with proxy.lock("nightly report", ttl=30, wait=10) as lock:
+            reports = await proxy.create_cyberdict("reports", exist_ok=True)
+            await reports.fenced(lock).set("today", "a report")
+
     It is cyberdb_fast.Lock, whose owner is the task that calls acquire(), also if another one
     awaits it, as asyncio.wait_for and gather do. A task of the client renews the lease while the
     owner is not done.

@@ -31,6 +31,12 @@ T = TypeVar("T")
 class Subscription:
     """The messages of some channels, for `async with` and `async for`.
 
+        async with proxy.subscribe("orders", prefix="user:") as messages:
+            await proxy.publish("user:17", "hello")
+            async for message in messages:
+                print(message.channel, message.value)
+                break
+
     It is cyberdb_fast.Subscription for tasks. It subscribes at the beginning of `async with`, or
     else with the first message that is asked for.
     """

@@ -43,10 +43,13 @@ V = TypeVar("V")
 class Pipeline(BasePipeline):
     """Requests that are sent together, at the end of `async with` or by execute().
 
-    async with proxy.pipeline() as pipe:
-        visits = pipe.on(await proxy.get_cyberdict("visits"))
-        home = visits.increment("home")
-    print(home.value)
+        async with proxy.pipeline() as pipe:
+            visits = pipe.on(await proxy.create_cyberdict("visits", exist_ok=True))
+            home = visits.increment("home")
+        print(home.value)
+
+    Each request is atomic, and requests are applied in order. One that fails does not stop the
+    others. Requests of other clients may come between.
     """
 
     def __init__(self, send: Callable[[List[Request[Any]]], Awaitable[List[Reply]]]) -> None:
@@ -86,7 +89,16 @@ class Pipeline(BasePipeline):
 
 
 class CyberDict(DictMethods[K, V]):
-    """A dict in the server: the methods of cyberdb_fast.CyberDict, to be awaited."""
+    """A dict in the server: the methods of cyberdb_fast.CyberDict, to be awaited.
+
+        visits = await proxy.create_cyberdict("visits", exist_ok=True)
+        await visits.set("home", 1)
+        print(await visits["home"], await visits.len(), await visits.contains("away"))
+        async for page in visits:
+            print(page)
+
+    A table of asyncio has no `in`, no truth value and no assignment, which cannot be awaited.
+    """
 
     def __getitem__(self, key: K) -> Awaitable[V]:
         return self.getitem(key)
@@ -186,7 +198,18 @@ class CyberDict(DictMethods[K, V]):
 
 
 class CyberList(ListMethods[V]):
-    """A list in the server: the methods of cyberdb_fast.CyberList, to be awaited."""
+    """A list in the server: the methods of cyberdb_fast.CyberList, to be awaited.
+
+        jobs = await proxy.create_cyberlist("jobs", exist_ok=True)
+        await jobs.put("report")
+        job = await jobs.take(lease=60, wait=10)
+        await jobs.ack(job)
+        print(await jobs.len())
+        async for element in jobs:
+            print(element)
+
+    A table of asyncio has no `in`, no truth value and no assignment, which cannot be awaited.
+    """
 
     async def pop(self, index: SupportsIndex = -1, *, wait: Optional[Duration] = 0) -> V:
         """As cyberdb_fast.CyberList.pop."""

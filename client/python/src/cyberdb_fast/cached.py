@@ -32,8 +32,11 @@ def cached(
 ) -> Callable[[F], F]:
     """A decorator that keeps the results of a function in a table, for all processes.
 
-        @cyberdb.cached(client, ttl=60, stale=600)
-        def report(year, full=False): ...
+    >>> @cyberdb.cached(client, ttl=60, stale=600)
+    ... def report(year, full=False):
+    ...     return f"the report of {year}"
+    >>> report(2024), report(year=2024)  # computed once
+    ('the report of 2024', 'the report of 2024')
 
     For each key, one caller computes and the others wait, or get the stale result: see
     CyberDict.get_or_compute, which has the same ttl, stale, lease and wait. Errors are not kept. A

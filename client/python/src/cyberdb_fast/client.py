@@ -47,6 +47,8 @@ def connect(
 ) -> Client:
     """Returns a client of the server at host and port.
 
+        client = cyberdb.connect("cyberdb://127.0.0.1:9980?request_timeout=5", password="...")
+
     host may also be the URL that the server prints.
 
     connect opens a connection, so a wrong password or setting raises an error here. With
@@ -87,7 +89,11 @@ def connect(
 class Client:
     """A server and a pool of connections to it.
 
-    Threads and greenlets may share a client. After a fork both processes may use it.
+    Threads and greenlets may share a client. After a fork both processes may use it. A program
+    makes one client and keeps it: `with client:` closes it at the end.
+
+        with client.get_proxy() as proxy:
+            print(proxy.tables())
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -109,6 +115,9 @@ class Client:
         """The counts of this process: open, idle, waiting and max_connections.
 
         Idle connections are open, too. waiting is the number of callers that wait for a connection.
+
+        >>> sorted(client.stats())
+        ['idle', 'max_connections', 'open', 'waiting']
         """
         counts = self._batcher.pool.stats()
         for batcher in list(self._hub_batchers.values()):

@@ -41,11 +41,20 @@ V = TypeVar("V")
 class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[reportIncompatibleMethodOverride]
     """A dict in the server. Every method is one atomic request, except modify.
 
+    >>> d["ada"] = {"age": 36}
+    >>> d |= {"bob": None}
+    >>> d["ada"], len(d), "eve" in d, list(d)
+    ({'age': 36}, 2, False, ['ada', 'bob'])
+
     Values that are read are copies: `d["a"].append(1)` changes only a copy. A client that tracks
     changes warns about that.
 
     Iteration, keys(), values(), items(), copy() and repr() show the items in order, as of one
     moment. Keys and values compare as in a dict: 1, 1.0 and True are one key.
+
+    Besides the errors that a method names, each may raise NoSuchTable, WrongTableKind, those of the
+    connection (DisconCyberDBError, PoolTimeout), and if it changes the table Overloaded, NotDurable
+    and ReadOnly. After an error nothing has changed, unless the error says otherwise.
     """
 
     __slots__ = ()
@@ -94,14 +103,25 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
     __copy__ = DictMethods.copy
 
     def keys(self) -> KeysView[K]:
+        """Returns a view of the keys; each use reads them from the server, in order.
+
+        Iteration shows one moment and takes bounded memory. For a list: list(d).
+        """
         keys = DictKeys(self)
         keys.site = dict_snapshot.merge_site(sys._getframe(1))
         return keys
 
     def values(self) -> ValuesView[V]:
+        """Returns a view of the values; each use reads them from the server, in order."""
         return DictValues(self)
 
     def items(self) -> ItemsView[K, V]:
+        """Returns a view of the items; each use reads them from the server, in order.
+
+        >>> d.update(a=1, b=2)
+        >>> [(key, value) for key, value in d.items()]
+        [('a', 1), ('b', 2)]
+        """
         return DictItems(self)
 
     def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None) -> V:
@@ -110,6 +130,9 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         change is called again if another client has written key in between. key keeps the deadline
         that it has; with ttl, which is as in set, it gets a new one. Errors: KeyError if key is
         absent and there is no default; if change raises an error, nothing has changed.
+
+        >>> d.modify("log", lambda lines: [*lines, "started"], [])
+        ['started']
         """
         on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
         while True:
@@ -137,6 +160,9 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         wait: Optional[Duration] = None,
     ) -> V:
         """Returns the value of key; if it is absent, sets it to function() first.
+
+        >>> d.get_or_compute("report", lambda: "made by one caller", ttl=60, stale=600)
+        'made by one caller'
 
         Of all clients, one calls its function, and the others wait for the value, each for wait
         seconds at most; None: as long as it takes. The value is kept for ttl; None: for the ttl of

@@ -15,11 +15,22 @@ V = TypeVar("V")
 class CyberList(ListMethods[V], MutableSequence[V]):
     """A list in the server. Every method is one atomic request, except `*=`, which is two.
 
+    >>> l += [3, 1, 2]
+    >>> l.append(4)
+    >>> l[0], l[-2:], len(l), 7 in l
+    (3, [2, 4], 4, False)
+
     Elements that are read are copies: `l[0].append(1)` changes only a copy. A client that tracks
     changes warns about that.
 
     Iteration, slices, copy() and repr() show the elements as of one moment. Slices, sums and
     products are plain lists.
+
+    A list is a queue too: put, take, ack and the waits of pop and popleft.
+
+    Besides the errors that a method names, each may raise NoSuchTable, WrongTableKind, those of the
+    connection (DisconCyberDBError, PoolTimeout), and if it changes the table Overloaded, NotDurable
+    and ReadOnly. After an error nothing has changed, unless the error says otherwise.
     """
 
     __slots__ = ()
@@ -58,6 +69,10 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         """Removes the first element and returns it, as fast as pop. wait is as in pop.
 
         Errors: those of pop.
+
+        >>> l.extend(["first", "second"])
+        >>> l.popleft(), l.popleft(wait=10)
+        ('first', 'second')
         """
         if wait_milliseconds(wait) == 0:
             return cast(V, self._perform(list_requests.list_pop_left(self._t)))

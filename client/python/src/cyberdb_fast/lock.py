@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Lock(BaseLock):
     """A lock in the server, which all its clients share; use it in `with`.
 
-        with proxy.lock("nightly report", ttl=30) as lock:
-            reports.fenced(lock)["today"] = make_report()
+    >>> with proxy.lock("nightly report", ttl=30, wait=10) as lock:
+    ...     d.fenced(lock)["today"] = "a report"
 
     The methods are those of threading.Lock. The server gives the lock to the caller that has waited
     longest, for a lease of ttl. A thread of the client renews the lease while the thread or
@@ -45,7 +45,12 @@ class Lock(BaseLock):
         """Acquires the lock; returns whether it did.
 
         It waits for the time that the lock was made with, for timeout seconds, or not at all.
-        Errors: those of each request; LockLost if a reentrant lock was lost by the caller.
+        Errors: those of each request; LockLost if a reentrant lock was lost by the caller;
+        ValueError if blocking is False and there is a timeout.
+
+        >>> lock = proxy.lock("nightly report")
+        >>> if lock.acquire(blocking=False):
+        ...     lock.release()
         """
         wait = self._wait_of(blocking, timeout)
         owner = self._owner()
@@ -108,7 +113,7 @@ class Lock(BaseLock):
             return self._proxy._send(self._unlocking(hold)) or not hold.lost
 
     def locked(self) -> bool:
-        """Whether anybody holds it, in any process."""
+        """Whether anybody holds it, in any process. It may have changed when this returns."""
         return bool(self._holders().held)
 
     def _holders(self) -> Holders:

@@ -55,7 +55,8 @@ class DictMethods(Handle, Generic[K, V]):
 
         With ttl, key expires after that time: seconds or a timedelta, rounded up to milliseconds.
         With keep_ttl, it keeps the deadline that it has. Errors: ValueError if ttl is not above 0,
-        is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type.
+        is above 100 years, or is given together with keep_ttl; TypeError if ttl is another type, or
+        if key or value is of a type that tables do not store; TooLarge; Overloaded.
         """
         return self._perform(dict_requests.dict_set(self._t, key, value, ttl, keep_ttl))
 
@@ -68,7 +69,10 @@ class DictMethods(Handle, Generic[K, V]):
         return self._perform(dict_requests.dict_replace(self._t, key, value, ttl))
 
     def get_versioned(self, key: K) -> Awaitable[dict_requests.Versioned]:
-        """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError."""
+        """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError.
+
+        A version is an int above 0. Each write gives key a new one, and no number comes twice.
+        """
         return self._perform(dict_requests.dict_get_versioned(self._t, key))
 
     def set_if(
@@ -133,19 +137,20 @@ class DictMethods(Handle, Generic[K, V]):
     def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> Awaitable[None]:
         """Sets many items in one request, which sets all of them or none.
 
-        ttl is that of all items, as in set: to set the key "ttl", give it in a mapping or a pair.
+        The arguments are those of dict.update. ttl is that of all items, as in set: to set the key
+        "ttl", give it in a mapping or a pair. Errors: those of set and of dict.update.
         """
         return self._perform(dict_requests.dict_update(self._t, updates(args, kwargs), ttl))
 
     def copy(self) -> Awaitable[Dict[K, V]]:
         """Returns the content as a dict, as of one moment, in one request.
 
-        dict(d), {**d} and f(**d) of a CyberDict do the same.
+        dict(d), {**d} and f(**d) of a CyberDict do the same. Errors: ReplyTooLarge.
         """
         return self._perform(dict_requests.dict_all(self._t))
 
     def todict(self) -> Awaitable[Dict[K, V]]:
-        """As copy."""
+        """Returns the content as a dict: the same as copy."""
         return self._perform(dict_requests.dict_all(self._t))
 
     def get_many(self, keys: Iterable[K]) -> Awaitable[Dict[K, V]]:
@@ -155,7 +160,7 @@ class DictMethods(Handle, Generic[K, V]):
     def set_many(
         self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], *, ttl: Optional[Duration] = None
     ) -> Awaitable[None]:
-        """As update."""
+        """Sets many items in one request, all or none: update for a mapping or for pairs."""
         return self._perform(dict_requests.dict_update(self._t, as_dict(items), ttl))
 
     def increment(
@@ -163,11 +168,13 @@ class DictMethods(Handle, Generic[K, V]):
     ) -> Awaitable[Any]:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
 
-        With must_exist, an absent key is a KeyError, and ttl has no effect.
+        No increment is lost, however many clients there are. by may be any number; a str or a list
+        is added to one of its kind. With must_exist, an absent key is a KeyError, and ttl has no
+        effect.
 
         A key that is present keeps its deadline. ttl is as in set, and has an effect only if key is
         absent: a counter with a ttl counts what happens within that time of its first increment.
-        Errors: TypeError if the value is not a number; OverflowError.
+        Errors: TypeError if the value and by cannot be added; OverflowError.
         """
         return self._perform(
             dict_requests.dict_increment_present(self._t, key, by)
@@ -193,8 +200,8 @@ class DictMethods(Handle, Generic[K, V]):
     def expire(self, key: K, ttl: Duration) -> Awaitable[None]:
         """Makes key expire after ttl: seconds or a timedelta, rounded up to milliseconds.
 
-        key keeps its value and its position. Errors: KeyError; ValueError if ttl is not above 0 or
-        is above 100 years; TypeError if it is another type.
+        key keeps its value and its position, and gets a new version. Errors: KeyError; ValueError
+        if ttl is not above 0 or is above 100 years; TypeError if it is another type.
         """
         return self._perform(dict_requests.dict_expire(self._t, key, ttl))
 
@@ -223,7 +230,7 @@ class ListMethods(Handle, Generic[V]):
     def slice(
         self, start: Optional[int] = None, stop: Optional[int] = None, step: Optional[int] = None
     ) -> Awaitable[List[V]]:
-        """Returns the elements of a slice, as l[start:stop:step]."""
+        """Returns the elements of a slice, as l[start:stop:step]. Errors: ValueError for step 0."""
         return self._perform(list_requests.list_get(self._t, slice(start, stop, step)))
 
     def set(self, index: list_requests.Index, value: Any) -> Awaitable[None]:
@@ -246,7 +253,7 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(list_requests.list_len(self._t))
 
     def append(self, value: V) -> Awaitable[None]:
-        """Adds value at the end."""
+        """Adds value at the end. Errors: TypeError, TooLarge, Overloaded, as set of a dict."""
         return self._perform(list_requests.list_append(self._t, value))
 
     def appendleft(self, value: V) -> Awaitable[None]:
@@ -269,7 +276,7 @@ class ListMethods(Handle, Generic[V]):
         )
 
     def insert(self, index: SupportsIndex, value: V) -> Awaitable[None]:
-        """Inserts value before index."""
+        """Inserts value before index; at an end of the list if index is beyond it."""
         return self._perform(list_requests.list_insert(self._t, index, value))
 
     def put(self, value: V, *, delay: Duration = 0) -> Awaitable[None]:
@@ -286,9 +293,9 @@ class ListMethods(Handle, Generic[V]):
         """Takes the first element out of the list, for the time lease; None if the wait ends.
 
         It waits for an element for as long as wait: seconds or a timedelta; None: for ever. The
-        item has value, receipt and deliveries. Until ack, nack or the end of its lease only
-        leased() counts it; no other method sees it, clear neither. When the lease ends, the item
-        returns to the front. Errors: ValueError, TypeError.
+        item, a QueueItem, has value, receipt and deliveries. Until ack, nack or the end of its
+        lease only leased() counts it; no other method sees it, clear neither. When the lease ends,
+        the item returns to the front. Errors: ValueError, TypeError.
         """
         return self._perform_waiting(list_requests.list_take(self._t, lease, wait))
 
@@ -302,7 +309,8 @@ class ListMethods(Handle, Generic[V]):
     def nack(self, item: list_requests.Receipt, *, delay: Duration = 0) -> Awaitable[None]:
         """Gives an item that was taken back to the front, or to the end after delay.
 
-        Errors: those of ack, and of put.
+        With the option max_deliveries, it goes to the dead letters instead if it was delivered so
+        often. Errors: those of ack, and of put.
         """
         return self._perform(list_requests.list_nack(self._t, item, delay))
 
@@ -343,7 +351,7 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(list_requests.list_index(self._t, value, start, stop))
 
     def reverse(self) -> Awaitable[None]:
-        """Reverses the list."""
+        """Reverses the list, in one request."""
         return self._perform(list_requests.list_reverse(self._t))
 
     def sort(self, *, key: Optional[Callable[[V], Any]] = None, reverse: bool = False) -> Awaitable[None]:
@@ -356,9 +364,9 @@ class ListMethods(Handle, Generic[V]):
         return self._perform(list_requests.list_sort(self._t, key, reverse))
 
     def copy(self) -> Awaitable[List[V]]:
-        """Returns the content as a list, as of one moment."""
+        """Returns the content as a list, as of one moment. Errors: ReplyTooLarge."""
         return self._perform(list_requests.list_all(self._t))
 
     def tolist(self) -> Awaitable[List[V]]:
-        """As copy."""
+        """Returns the content as a list: the same as copy."""
         return self._perform(list_requests.list_all(self._t))

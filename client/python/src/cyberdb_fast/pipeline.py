@@ -22,12 +22,13 @@ V = TypeVar("V")
 class Pipeline(BasePipeline):
     """Requests that are sent together, at the end of `with` or by execute().
 
-        with proxy.pipeline() as pipe:
-            visits = pipe.on(proxy.get_cyberdict("visits"))
-            for page in pages:
-                visits.increment(page)
-            home = visits.get("home")
-        print(home.value)
+    >>> with proxy.pipeline() as pipe:
+    ...     visits = pipe.on(d)
+    ...     for page in ("home", "about", "home"):
+    ...         count = visits.increment(page)
+    ...     home = visits.get("home")
+    >>> home.value
+    2
 
     Each request is atomic, and requests are applied in order. One that fails does not stop the
     others. Requests of other clients may come between.
@@ -42,7 +43,11 @@ class Pipeline(BasePipeline):
     @overload
     def on(self, table: CyberList[V]) -> ListPipeline[V]: ...
     def on(self, table: Any) -> Any:
-        """Returns a handle of a table whose methods add requests and return Results."""
+        """Returns a handle of a table whose methods add requests and return Results.
+
+        It is a DictPipeline or a ListPipeline. That of a durable or fenced table is so too. Errors:
+        TypeError if it is no table.
+        """
         if isinstance(table, CyberDict):
             return DictPipeline(self, table._t, preparation(table._sender))
         if isinstance(table, CyberList):
@@ -52,7 +57,13 @@ class Pipeline(BasePipeline):
     def execute(self) -> List[Any]:
         """Sends the requests and returns the result or the error of each, in order.
 
-        Errors: those of the connection. Then the requests may or may not have been applied.
+        The pipeline is empty afterwards, and may be used again. Errors: those of the connection.
+        Then the requests may or may not have been applied.
+
+        >>> pipe = proxy.pipeline()
+        >>> first, missing = pipe.on(d).set("a", 1), pipe.on(d).getitem("b")
+        >>> pipe.execute()
+        [None, KeyError('b')]
         """
         return values_or_errors(self._exchange())
 

@@ -52,6 +52,14 @@ class Proxy:
 
     A proxy has no connection: each request takes one from the client's pool and returns
     it afterwards. So threads and greenlets may share a proxy and its tables.
+
+        with client.get_proxy() as proxy:
+            users = proxy.create_cyberdict("users", exist_ok=True)
+            users["ada"] = {"age": 36}
+
+    Every method that sends a request may raise DisconCyberDBError, outside of `with` too; see
+    errors. The name of a table is a str of 1 to 1,024 bytes in UTF-8; any other raises
+    WrongInputCyberDBError.
     """
 
     def __init__(self, client: Client) -> None:
@@ -142,6 +150,9 @@ class Proxy:
         The options of a new list, which are given together, are about CyberList.take: an item that
         was delivered max_deliveries times and would return goes to the end of the list dead_letter
         instead, which is created if it does not exist.
+
+        >>> mail = proxy.create_cyberlist("mail", max_deliveries=3, dead_letter="dead mail")
+        >>> mail.put({"to": "ada"})
         """
         name = requests.table_name(table_name)
         self._perform(
@@ -189,6 +200,11 @@ class Proxy:
         create_cyberdict describes those of dicts, create_cyberlist the last two, of lists. Options
         that are not given stay as they are. Errors: NoSuchTable; WrongTableKind; ValueError if an
         option is out of range, or of the other kind of table; TypeError if it has the wrong type.
+
+        >>> pages = proxy.create_cyberdict("pages", max_entries=100_000)
+        >>> proxy.configure("pages", ttl=3600, max_entries=None)
+        >>> proxy.options("pages")["ttl"]
+        3600.0
         """
         self._perform(
             requests.configure(
@@ -248,13 +264,22 @@ class Proxy:
         renew: bool = True,
         max_hold: Optional[Duration] = None,
     ) -> Lock:
-        """Returns a lock that n owners may hold at once. All its users have to give the same n."""
+        """Returns a lock that n owners may hold at once, 1 to 1,024.
+
+        All its users have to give the same n. The other arguments are those of lock.
+
+        >>> with proxy.semaphore("downloads", 3, wait=10):
+        ...     pass  # at most three at once, in all processes
+        """
         return Lock(self, name, ttl, wait, renew, max_hold, False, n)
 
     def publish(self, channel: str, value: Any) -> int:
         """Sends value to the subscribers of a channel; returns how many there are.
 
         Nothing is stored: who subscribes later does not get it. Errors: TypeError, ValueError.
+
+        >>> proxy.publish("news", {"title": "hello"})
+        0
         """
         return self._perform(lock_requests.publish(channel, value))
 
@@ -262,8 +287,10 @@ class Proxy:
         """Subscribes to channels, and to all whose names begin with a prefix; iterate over it.
 
             with proxy.subscribe("orders", prefix="user:") as messages:
+                proxy.publish("user:17", "hello")
                 for message in messages:
                     print(message.channel, message.value)
+                    break
 
         Errors: ValueError if there is no channel; TypeError; Overloaded if the client has 64.
         """
@@ -274,7 +301,12 @@ class Proxy:
         return self._perform(requests.exists(requests.table_name(table_name)))
 
     def tables(self) -> List[Table]:
-        """Returns the name, kind and length of each table, in the order of their creation."""
+        """Returns the name, kind and length of each table, in the order of their creation.
+
+        >>> users = proxy.create_cyberdict("users", {"ada": 36})
+        >>> proxy.tables()[-1]
+        Table(name='users', kind='dict', length=1)
+        """
         return self._perform(requests.tables())
 
     def print_tables(self) -> None:
@@ -294,6 +326,12 @@ class Proxy:
         """Returns an empty pipeline, which sends many requests at once.
 
         Each request is atomic; the pipeline as a whole is not.
+
+        >>> with proxy.pipeline() as pipe:
+        ...     visits = pipe.on(d)
+        ...     counts = [visits.increment(page) for page in ("home", "about", "home")]
+        >>> [count.value for count in counts]
+        [1, 1, 2]
         """
         return Pipeline(self._perform_all)
 
@@ -301,8 +339,11 @@ class Proxy:
         """Returns the server's INFO document: version, connections, memory, saves and so on.
 
         With a section, that one: `proxy.info("tail", table="users", limit=10)`. PROTOCOL.md lists
-        the sections and their parameters. Errors: ValueError if the server does not know the
-        section or a parameter.
+        the sections and their parameters, OPERATIONS.md the fields and their units. Errors:
+        ValueError if the server does not know the section or a parameter.
+
+        >>> proxy.info()["tables"]  # d and l
+        2
         """
         return self._perform(requests.info(section, parameters))
 

@@ -11,7 +11,13 @@ T = TypeVar("T")
 
 
 class Result(Generic[T]):
-    """The result of one request of a pipeline, available when the pipeline has been executed."""
+    """The result of one request of a pipeline, available when the pipeline has been executed.
+
+    >>> with proxy.pipeline() as pipe:
+    ...     missing = pipe.on(d).getitem("ada")
+    >>> missing.error
+    KeyError('ada')
+    """
 
     __slots__ = ("_reply", "_request")
 

@@ -40,8 +40,10 @@ class Server:
     The server is in its own session. Ctrl-C, a closed terminal and a signal to the process group
     reach only this program, which can still use the server while it handles them.
 
-        server = Server()
-        server.start(password="...")   # returns immediately; run() waits until the server stops
+        with cyberdb.Server() as server:
+            server.start(port=0, password="secret")  # returns immediately; run() waits for the end
+            with cyberdb.connect(server.url, password="secret") as client:
+                print(client.stats())
 
     As in CyberDB, a server starts without tables and does not save them by default. set_backup
     saves them in a file, and data_dir in that directory. Then a journal next to the file makes them
@@ -93,7 +95,7 @@ class Server:
 
         Call it before start.
 
-        The server saves every cycle seconds, and when it stops. a journal next to the file has the
+        The server saves every cycle seconds, and when it stops. A journal next to the file has the
         changes in between. Errors: WrongFilenameCyberDBError if the name does not end in .cdb;
         TypeCyberDBError; BackupCyberDBError if the server runs or cycle is negative.
         """
@@ -163,9 +165,11 @@ class Server:
     ) -> None:
         """Starts the server and returns when clients can connect.
 
-        max_con is the maximum number of connections. timeout is the time in seconds after which the
-        server closes an idle connection (0: never). Errors: WrongPasswordCyberDBError without a
-        password; CyberDBError with the reason if the server does not start.
+        With port 0 it takes a free one, which url tells. max_con is the maximum number of
+        connections. timeout is the time in seconds after which the server closes an idle connection
+        (0: never). Without encrypt, requests and replies can be read on the network; the password
+        is never sent. Errors: WrongPasswordCyberDBError without a password; CyberDBError with the
+        reason if the server does not start.
         """
         self._spawn(host, port, password, max_con, timeout, print_log, encrypt)
 

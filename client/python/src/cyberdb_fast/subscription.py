@@ -61,6 +61,11 @@ class _Arrived:
 class Subscription:
     """The messages of some channels; iterate over it. close() ends the iteration.
 
+    >>> with proxy.subscribe("orders", prefix="user:") as messages:
+    ...     sent = proxy.publish("user:17", "hello")
+    ...     next(messages)
+    Message(channel='user:17', value='hello', missed=0)
+
     A subscriber gets each message at most once, and none that was published before it subscribed or
     while its connection was lost. The server keeps some messages for a slow subscriber, and drops
     older ones: message.missed says how many. After a lost connection it subscribes again, and
@@ -92,6 +97,10 @@ class Subscription:
 
         wait is in seconds, or a timedelta; None: for ever. Errors: those of the connection; for a
         message that this program cannot decode, ProtocolError or what its unpack function raises.
+
+        >>> with proxy.subscribe("orders") as messages:
+        ...     print(messages.receive(wait=0))
+        None
         """
         milliseconds = wait_milliseconds(wait)
         until = None if milliseconds is None else MONOTONIC[0]() + milliseconds / 1000

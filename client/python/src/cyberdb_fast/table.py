@@ -124,6 +124,9 @@ class Handle:
     def durable(self) -> Self:
         """The same table; its changes return when they, and all changes before them, are on disk.
 
+            orders = proxy.create_cyberdict("orders", exist_ok=True).durable
+            orders[17] = {"paid": True}
+
         Errors, besides those of each method: NotDurable; ReadOnly; BadRequest if the server has no
         journal, with nothing changed.
         """
@@ -131,6 +134,10 @@ class Handle:
 
     def fenced(self, lock: Fence) -> Self:
         """The same table; each request is done only while the caller's present hold of lock lasts.
+
+        >>> with proxy.lock("nightly report") as lock:
+        ...     reports = d.fenced(lock)
+        ...     reports["today"] = "a report"  # LockLost if the lease has ended
 
         The server checks that at the moment at which it executes the request. When the lock is
         acquired again, another fenced table is needed. Errors: LockLost if the caller does not hold

@@ -37,6 +37,16 @@ decode, decode_all, decode_each, decode_some = PLAIN.one, PLAIN.all, PLAIN.each,
 def register_type(cls: Type[T], code: int, pack: Callable[[T], bytes], unpack: Callable[[bytes], T]) -> None:
     """Makes objects of cls storable, as values and as keys.
 
+        import struct
+        from typing import NamedTuple
+
+        class Point(NamedTuple):
+            x: float
+            y: float
+
+        xy = struct.Struct("<dd")
+        cyberdb.register_type(Point, 64, lambda p: xy.pack(*p), lambda b: Point(*xy.unpack(b)))
+
     pack encodes an object as bytes, unpack decodes it. The server sees only code and bytes: two
     objects are equal if these are equal. Register the same code for a type in all programs that
     share a table. Errors: ValueError if code is not 64 to 127 or is another type's; TypeError if

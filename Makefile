@@ -19,7 +19,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay expiry test-python adapters conformance generate wheel static bench-python bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay expiry test-python adapters conformance generate docs wheel static bench-python bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ generate: ## make what is made from the command table, the golden session and th
 	$(GO) test -tags $(TAGS) -count=1 -run='^TestPythonOpcodes$$' ./loop/engine -update
 	$(GO) test -tags $(TAGS) -count=1 -run='^TestGoldenFrames$$' ./loop -update
 	@.ci/python generate
+
+docs: ## build the documentation site in dist/site, whose start is index.html
+	@.ci/docs
 
 wheel: static ## leave a Python wheel with client and server in dist/
 	@.ci/python wheel

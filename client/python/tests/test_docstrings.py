@@ -1,4 +1,4 @@
-"""Docstrings: what is public has one, and its examples run."""
+"""Docstrings: what is public has one, is on a page of the documentation, and its examples run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import asyncio
 import doctest
 import inspect
+import re
 import textwrap
 from itertools import groupby
 from typing import Any, Dict, Iterator, List, Tuple
@@ -13,10 +14,11 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 import cyberdb_fast
-from conftest import PASSWORD
+from conftest import PASSWORD, ROOT
 from cyberdb_fast import Server, aio
 
 AIO = ("Client", "CyberDict", "CyberList", "Lock", "Pipeline", "Proxy", "Subscription", "connect")
+PAGES = ROOT / "docs/api"
 
 
 def public() -> Iterator[Tuple[str, Any]]:
@@ -43,6 +45,15 @@ def test_whatever_is_public_has_a_docstring() -> None:
     found = dict(public())
     assert len(found) > 300
     assert [name for name, what in found.items() if not (what.__doc__ or "").strip()] == []
+
+
+def test_whatever_is_public_is_on_a_page() -> None:
+    pages = "".join(page.read_text() for page in PAGES.glob("*.rst"))
+    documented = set(re.findall(r"^\.\. auto\w+:: cyberdb_fast\.([\w.]+)$", pages, re.MULTILINE))
+    errors = {name for name in cyberdb_fast.__all__ if getattr(cyberdb_fast, name).__module__ == "cyberdb_fast.errors"}
+    names = {*cyberdb_fast.__all__, *(f"aio.{name}" for name in AIO)} - errors
+    assert names - documented == set(), f"add them to a page in {PAGES}"
+    assert "errors" in documented
 
 
 def examples_of(doc: str) -> List[str]:

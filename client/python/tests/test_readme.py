@@ -105,7 +105,9 @@ def test_all_blocks(path: Path, start: Callable[..., Server], tmp_path: Path) ->
     begin = f"client = cyberdb.connect({server.url!r})\nproxy = client.get_proxy()\nproxy.connect()\n"
     port = server.url.rpartition(":")[2]
     blocks = [
-        block.replace("start(port=9980", "start(port=0").replace('port=9980, password="..."', f"port={port}")
+        block.replace(URL, server.url)
+        .replace("start(port=9980", "start(port=0")
+        .replace('port=9980, password="..."', f"port={port}")
         for block in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
         if not NOT_RUN.match(block)
     ]

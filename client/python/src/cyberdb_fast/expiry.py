@@ -20,20 +20,31 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class ListOptions(TypedDict):
-    """The options of a list that is a queue. None: it has no dead letters."""
+    """The options of a list that is a queue. None: it has no dead letters.
 
-    max_deliveries: Optional[int]  # an item that was delivered so often goes to the dead letters
-    dead_letter: Optional[str]  # the name of the list of dead letters
+    max_deliveries  an item that was delivered so often goes to the dead letters
+    dead_letter     the name of the list of dead letters
+    """
+
+    max_deliveries: Optional[int]
+    dead_letter: Optional[str]
 
 
 class DictOptions(TypedDict):
-    """The options of a dict. None: the dict has no such limit."""
+    """The options of a dict. None: the dict has no such limit.
 
-    ttl: Optional[float]  # default time to live of an entry, in seconds after its last write
-    idle: Optional[float]  # time without reads and writes after which an entry is removed, in seconds
+    ttl          default time to live of an entry, in seconds after its last write
+    idle         time without reads and writes after which an entry is removed, in seconds
+    max_entries  limit of the number of entries
+    max_bytes    limit of their bytes
+    policy       what happens to a write beyond a limit: "s3fifo", "ttl" or "none"
+    """
+
+    ttl: Optional[float]
+    idle: Optional[float]
     max_entries: Optional[int]
     max_bytes: Optional[int]
-    policy: Policy  # what happens to a write beyond a limit
+    policy: Policy
 
 
 def wait_milliseconds(wait: Optional[Duration], name: str = "wait") -> Optional[int]:

@@ -57,9 +57,8 @@ class Proxy:
             users = proxy.create_cyberdict("users", exist_ok=True)
             users["ada"] = {"age": 36}
 
-    Every method that sends a request may raise DisconCyberDBError, outside of `with` too; see
-    errors. The name of a table is a str of 1 to 1,024 bytes in UTF-8; any other raises
-    WrongInputCyberDBError.
+    Outside of these, and while the server cannot be reached, methods raise DisconCyberDBError. The
+    name of a table is a str of 1 to 1,024 bytes in UTF-8.
     """
 
     def __init__(self, client: Client) -> None:

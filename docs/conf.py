@@ -6,13 +6,14 @@ docstrings of the Python client. A document that NAVIGATION lacks is an error.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
 from itertools import groupby
 from pathlib import Path
 from textwrap import dedent, indent
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Set, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "client/python/src"))
@@ -57,6 +58,17 @@ NAVIGATION = {
     ),
 }
 
+ADAPTERS = sorted(path for path in Path(frameworks.__file__).parent.glob("*.py") if "\nrequire(" in path.read_text())
+
+
+def imported(path: Path) -> Set[str]:
+    """The packages that a module imports, but for its own."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.partition(".")[0] for name in names}
+
+
 project = "cyberdb-fast"
 html_title = "cyberdb-fast"
 root_doc = "README"
@@ -74,7 +86,7 @@ html_show_copyright = False
 
 add_module_names = False
 # The frameworks of the adapters are not installed, and their versions do not matter here.
-autodoc_mock_imports = ["asgiref", "cachelib", "django"]
+autodoc_mock_imports = sorted(set().union(*map(imported, ADAPTERS)) - {*sys.stdlib_module_names, "cyberdb_fast"})
 frameworks.require = lambda *_: None
 autodoc_member_order = "groupwise"
 autodoc_typehints_format = "short"
@@ -89,7 +101,11 @@ CONSTRUCTED = ("Extension", "Message", "Server", "Table", "Unopened")
 
 
 def complete(_app: Any, document: str, source: List[str]) -> None:
-    """Adds what only the site has: navigation, and Go's comment on the page about Go."""
+    """Adds what only the site has: navigation, Go's comment on the page about Go, the adapters."""
+    if document == "docs/api/adapters":
+        for path in ADAPTERS:
+            module = f".. automodule:: cyberdb_fast.adapters.{path.stem}"
+            source[0] += f"\n\n{path.stem}\n{'-' * 40}\n\n{module}\n   :members:\n   :special-members: __init__\n"
     if document == "docs/api/go":
         comment = (ROOT / "client/doc.go").read_text().partition("\npackage ")[0]
         source[0] += "\n" + re.sub(r"^// ?(#?)", r"\1\1", comment, flags=re.MULTILINE)

@@ -100,7 +100,11 @@ DOCUMENTS = [path for path in (OWN_README, *sorted((ROOT / "docs").glob("*.md"))
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_all_blocks(path: Path, start: Callable[..., Server], tmp_path: Path) -> None:
-    """One after another in one program. Each may use cyberdb, client, and proxy, connected."""
+    """One after another in one program. Each may use cyberdb, client, and proxy, connected.
+
+    test_adapters_examples.py runs those of the section on adapters, which need their frameworks.
+    """
+    text = re.sub(r"^## Adapters\n.*?(?=^## )", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     server = start()
     begin = f"client = cyberdb.connect({server.url!r})\nproxy = client.get_proxy()\nproxy.connect()\n"
     port = server.url.rpartition(":")[2]
@@ -108,7 +112,7 @@ def test_all_blocks(path: Path, start: Callable[..., Server], tmp_path: Path) ->
         block.replace(URL, server.url)
         .replace("start(port=9980", "start(port=0")
         .replace('port=9980, password="..."', f"port={port}")
-        for block in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
         if not NOT_RUN.match(block)
     ]
     code = "import cyberdb_fast as cyberdb\n" + "".join(begin + block for block in blocks)

@@ -75,7 +75,9 @@ def register(
 def register(cls: Any = None, *, name: Any = None, pack: Any = None, unpack: Any = None) -> Any:
     """Makes objects of cls storable, in all clients of this process; returns cls.
 
-        @cyberdb_fast.register
+        from dataclasses import dataclass
+
+        @cyberdb.register
         @dataclass
         class User:
             name: str
@@ -124,7 +126,7 @@ def register(cls: Any = None, *, name: Any = None, pack: Any = None, unpack: Any
 def register_where(accepts: Callable[[type], bool]) -> None:
     """Registers classes when their objects are first stored or read, if accepts(cls) is true.
 
-        cyberdb_fast.register_where(lambda cls: cls.__module__.startswith("shop."))
+        cyberdb.register_where(lambda cls: cls.__module__.startswith("shop."))
 
     A class that is read has to be in a module that is imported already: no name that comes from a
     table imports anything. Errors, when an object is stored: those of register.

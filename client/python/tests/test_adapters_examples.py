@@ -33,6 +33,7 @@ for n in range(3):
     print(browser.get(f"/{n}", base_url="https://localhost").text)""",
         "(0,)\n(0, 1)\n(0, 1, 2)\n",
     ),
+    "shelve": ("", "", "{'red': ['rose', 'cherry']}\n"),
     "starsessions": (
         "from starlette.testclient import TestClient",
         """with TestClient(app, "https://testserver") as browser:

@@ -365,6 +365,45 @@ def test_functions_whose_keys_are_equal_do_not_share_values(client: Client, new_
     assert by_user(functools.partial(rights))(1) == "rights of 1"
 
 
+def test_cached_functions_have_the_methods_of_lru_cache(
+    server: Server, client: Client, new_name: Callable[[], str]
+) -> None:
+    name = new_name()
+
+    @cyberdb_fast.cached(client, table=name)
+    def double(n: int) -> int:
+        return 2 * n
+
+    by_user = cyberdb_fast.cached(client, table=name, key=lambda user: user)(lambda user: user)
+    assert double.cache_info() == (0, 0, None, 0)
+    assert [double(1), double(1), double(2), by_user(1)] == [2, 2, 4, 1]
+    with client.get_proxy() as proxy:
+        proxy.get_cyberdict(name)["key of another kind"] = 1
+    assert double.cache_info() == (1, 2, None, 2)
+    assert double.cache_info().misses == 2
+    assert by_user.cache_info() == (0, 1, None, 1)
+    double.cache_clear()
+    assert double.cache_info() == (0, 0, None, 0)
+    assert by_user.cache_info() == (0, 1, None, 1)
+    assert double(1) == 2
+    assert double.cache_info() == (0, 1, None, 1)
+
+    async def story() -> None:
+        async with await aio.connect(server.url, password=PASSWORD) as client:
+
+            @cyberdb_fast.cached(client, table=name)
+            async def triple(n: int) -> int:
+                return 3 * n
+
+            assert await asyncio.gather(triple(1), triple(1), triple(2)) == [3, 3, 6]
+            assert await triple.cache_info() == (1, 2, None, 2)
+            await triple.cache_clear()
+            assert await triple.cache_info() == (0, 0, None, 0)
+
+    asyncio.run(story())
+    assert double.cache_info().currsize == 1
+
+
 def test_cached_coroutines(server: Server) -> None:
     async def story() -> None:
         client = await aio.connect(server.url, password=PASSWORD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, Callable
@@ -43,7 +44,7 @@ def test_an_option_of_the_url_is_honoured(server: Server) -> None:
     with cyberdb_fast.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:
         d = proxy.create_cyberdict("options of a URL", dict.fromkeys(range(5), "x" * 1000), exist_ok=True)
         assert len(d) == 5
-    with pytest.raises(WrongInputCyberDBError, match="at least 1"):
+    with pytest.raises(WrongInputCyberDBError, match="max_connections must be a whole number from 1 to"):
         cyberdb_fast.connect(f"{server.url}?max_connections=0", password=PASSWORD)
 
 
@@ -74,9 +75,17 @@ def test_unix_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
         ("cyberdb://:secret@127.0.0.1/3", "no numbered databases"),
         ("cyberdb://user:secret@127.0.0.1", "names a user"),
         ("cyberdb://:secret@127.0.0.1?timeout=3", "'timeout' is not one of time_out, max_connections"),
-        ("cyberdb://:secret@127.0.0.1?request_timeout=soon", "request_timeout must be a number, got 'soon'"),
-        ("cyberdb://:secret@127.0.0.1?pool_timeout=-1", "pool_timeout must not be negative"),
-        ("cyberdb://:secret@127.0.0.1?max_connections=1.5", "max_connections must be a number"),
+        (
+            "cyberdb://:secret@127.0.0.1?request_timeout=soon",
+            "request_timeout must be a number of seconds from 0.001 to 1,000,000,000, or none (no limit), got 'soon'",
+        ),
+        ("cyberdb://:secret@127.0.0.1?pool_timeout=-1", "pool_timeout must be a number of seconds from 0 to"),
+        ("cyberdb://:secret@127.0.0.1?max_connections=1.5", "max_connections must be a whole number"),
+        ("cyberdb://:secret@127.0.0.1?check=no", "check must be true or false, got 'no'"),
+        ("cyberdb://:secret@127.0.0.1?track_changes=1", "track_changes must be true or false, or none (as the"),
+        ("cyberdb://:secret@127.0.0.1?retries=none", "retries must be a whole number from 0 to 1,000, got 'none'"),
+        ("cyberdb://:secret@127.0.0.1?backoff=nan", "backoff must be a number of seconds from 0.001"),
+        ("cyberdb://:secret@127.0.0.1?retries=1&retries=2", "'retries' is given twice"),
         ("unix://run/s.sock", "unix://./path"),
         ("unix://", "no path"),
         ("127.0.0.1:http", "the port of"),
@@ -88,7 +97,7 @@ def test_urls_that_are_refused(url: str, text: str) -> None:
     with pytest.raises(WrongInputCyberDBError) as refused:
         cyberdb_fast.connect(url, password="x", check=False)
     assert text in str(refused.value)
-    assert "ret" not in str(refused.value)
+    assert not re.search(r"secret|[#\[]ret", str(refused.value))
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 

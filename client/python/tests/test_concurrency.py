@@ -65,7 +65,7 @@ def test_no_more_connections_than_allowed(start: Start) -> None:
 
 def new_pool(server: Server, **options: Any) -> Pool:
     settings = {"max_connections": 1, "connect_timeout": 30.0, "request_timeout": 30.0, "pool_timeout": 30.0, **options}
-    return Pool(make_settings(server.url, 0, PASSWORD, False, None, **settings))
+    return Pool(make_settings(server.url, password=PASSWORD, options=settings))
 
 
 def test_connections_are_given_out_in_turn(server: Server) -> None:
@@ -150,7 +150,7 @@ def test_closing_refuses_waiters(server: Server) -> None:
 
 
 def test_idle_connections_grow_old(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = make_settings(server.url, 0, PASSWORD, False, 100, 4, 5, 5, 5)
+    settings = make_settings(server.url, password=PASSWORD, time_out=100, options={"max_connections": 4})
     pool = Pool(settings)
     lease = pool.acquire()
     first = lease[0]

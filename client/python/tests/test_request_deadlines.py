@@ -314,7 +314,7 @@ def test_late_requests_of_asyncio_do_nothing(server: Server, new_name: Callable[
     name, tally = new_name(), Tally()
 
     async def main() -> None:
-        async with await aio.connect(server.url, password=PASSWORD, connections=1) as client:
+        async with await aio.connect(server.url, password=PASSWORD, max_connections=1) as client:
             connection = client._connections.ready()
             assert connection is not None
             assert connection._session is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Dict, Mapping, Optional
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .errors import WrongInputCyberDBError
@@ -24,13 +24,11 @@ class Address:
     unix: str = ""  # path of a Unix socket
     password: Optional[str] = None
     encrypt: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse_address(text: str, options: Mapping[str, Callable[[str], float]]) -> Address:
+def parse_address(text: str) -> Address:
     """Parses a URL, host:port or a host.
-
-    options maps the options that a URL may have to their types.
 
     A URL is cyberdb://:password@host:port?option=value, unix://:password@/path, unix:/path, or
     unix://./path for a path relative to the working directory. An IPv6 address with a port is in
@@ -52,7 +50,7 @@ def parse_address(text: str, options: Mapping[str, Callable[[str], float]]) -> A
     if problem := _problem(url, host):
         raise WrongInputCyberDBError(f"the URL {problem}: {FORMS}")
     password = None if url.password is None else unquote(url.password)
-    found = _options(url.query, options)
+    found = _options(url.query)
     if scheme.startswith("unix"):
         return Address(unix=host + unquote(url.path), password=password, encrypt=scheme == "unixs", options=found)
     return Address(host, port, "", password, scheme == "cyberdbs", found)
@@ -84,16 +82,11 @@ def _problem(url: SplitResult, host: str) -> str:
     return ""
 
 
-def _options(query: str, types: Mapping[str, Callable[[str], float]]) -> Dict[str, Any]:
-    """Parses the options after the ?. WrongInputCyberDBError if one is unknown or not a number."""
-    found: Dict[str, Any] = {}
+def _options(query: str) -> Dict[str, str]:
+    """The options after the ?. WrongInputCyberDBError if one is given twice."""
+    found: Dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in types:
-            raise WrongInputCyberDBError(f"the URL's option {name!r} is not one of {', '.join(types)}")
-        try:
-            found[name] = types[name](value)
-        except ValueError:
-            raise WrongInputCyberDBError(f"the URL's option {name} must be a number, got {value!r}") from None
-        if not found[name] >= 0:
-            raise WrongInputCyberDBError(f"the URL's option {name} must not be negative, got {value}")
+        if name in found:
+            raise WrongInputCyberDBError(f"the URL's option {name!r} is given twice")
+        found[name] = value
     return found

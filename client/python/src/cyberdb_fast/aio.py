@@ -27,6 +27,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from typing import (
+    TYPE_CHECKING,
     Any,
     AsyncGenerator,
     Dict,
@@ -39,60 +40,47 @@ from typing import (
     Union,
 )
 
-from . import lock_requests, opcodes, replies, requests
-from .aio_connection import Arrived, Forked
+from . import lock_requests, replies, requests
+from .aio_connection import Arrived
 from .aio_connections import Connections
 from .aio_lock import Lock
 from .aio_subscription import Subscription
 from .aio_tables import CyberDict, CyberList, Pipeline
 from .aio_waiting import Keeper, WaitingConnection, wait_for
-from .client import DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT
-from .errors import ConnectionLost, DisconCyberDBError, WrongTableKind
+from .clock import MONOTONIC
+from .errors import DisconCyberDBError, WrongTableKind
 from .expiry import DictOptions, Duration, ListOptions, Policy
 from .frames import Reply
 from .proxy import check_dict_content, check_list_content
 from .replies import MISSING, Missing
 from .requests import Request, StreamRequest, Table, WaitingRequest
-from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
+from .retries import Attempts
+from .settings import DEFAULT_HOST, Options, Settings, make_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
-DEFAULT_CONNECTIONS = 2
+DEFAULT_MAX_CONNECTIONS = 2
 
 
 async def connect(
     host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
+    port: Optional[int] = None,
     password: Optional[str] = None,
     encrypt: bool = False,
     time_out: Optional[float] = None,
-    *,
-    connections: int = DEFAULT_CONNECTIONS,
-    connect_timeout: Optional[float] = DEFAULT_CONNECT_TIMEOUT,
-    request_timeout: Optional[float] = DEFAULT_REQUEST_TIMEOUT,
-    max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
-    track_changes: Optional[bool] = None,
-    check: bool = True,
+    **options: Unpack[Options],
 ) -> Client:
     """Returns a client for event loops. Arguments and errors are those of cyberdb_fast.connect.
 
-    connections is the number of connections per event loop.
+    max_connections is the number of connections per event loop; its default is 2. pool_timeout has
+    no effect: tasks share connections.
     """
-    settings = make_settings(
-        host,
-        port,
-        password,
-        encrypt,
-        time_out,
-        connections,
-        connect_timeout,
-        request_timeout,
-        None,
-        max_reply_bytes,
-        track_changes,
-    )
+    settings = make_settings(host, port, password, encrypt, time_out, options, max_connections=DEFAULT_MAX_CONNECTIONS)
     client = Client(settings)
-    if check:
+    if settings.check:
         await client.check()
     return client
 
@@ -128,7 +116,11 @@ class Client:
 
     async def check(self) -> None:
         """Makes sure that there is a connection. Errors: those of connect()."""
-        await self._connections.for_loop().get()
+        began = MONOTONIC[0]()
+        try:
+            await self._connections.for_loop().get()
+        except DisconCyberDBError as e:
+            await self._again(e, [], began)
 
     async def connection(self) -> WaitingConnection:
         """A connection of the running loop."""
@@ -137,30 +129,47 @@ class Client:
     async def exchange(self, request: Request[Any]) -> Arrived:
         """Sends one request.
 
-        If the connection is lost, a request that changes nothing is repeated once.
+        If the connection is lost, a request that was not sent or that changes nothing is repeated,
+        up to the number of retries.
         """
         if self._settings.track_changes:
             requests.tracking(request)
+        began = MONOTONIC[0]()
         try:
             return await (self._connections.ready() or await self._connections.for_loop().get()).exchange(request)
-        except ConnectionLost as e:
-            if request.opcode not in opcodes.READS and not isinstance(e, Forked):
-                raise
-        return await (await self._connections.for_loop().get()).exchange(request)
+        except DisconCyberDBError as e:
+            return (await self._again(e, [request], began))[0]
 
     async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
         """Sends a pipeline.
 
-        If the connection is lost and no request changes anything, it is repeated once.
+        If the connection is lost, it is repeated as a request is, if that is so of all its
+        requests.
         """
         if self._settings.track_changes:
             batch = [requests.tracking(request) for request in batch]
+        began = MONOTONIC[0]()
         try:
             return await (await self.connection()).exchange_all(batch)
-        except ConnectionLost as e:
-            if not isinstance(e, Forked) and not all(request.opcode in opcodes.READS for request in batch):
-                raise
-        return await (await self._connections.for_loop().get()).exchange_all(batch)
+        except DisconCyberDBError as e:
+            return await self._again(e, batch, began)
+
+    async def _again(self, e: Exception, batch: List[Request[Any]], began: float) -> List[Arrived]:
+        """Repeats a pipeline, which began then, by MONOTONIC; raises e if that is not safe."""
+        attempts = Attempts(self._settings, batch, began)
+        try:
+            while True:
+                pause = attempts.pause_after(e)
+                if pause is None:
+                    raise e
+                if pause:
+                    await self._connections.for_loop().pause(pause)
+                try:
+                    return await (await self._connections.for_loop().get()).exchange_all(batch, attempts.until)
+                except DisconCyberDBError as failed:
+                    e = failed
+        finally:
+            del e  # its traceback refers to this frame
 
     async def perform(self, request: Request[T]) -> T:
         """Sends one request and returns its result."""

@@ -11,9 +11,10 @@ from collections import deque
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from . import frames, replies
+from . import frames, replies, requests
 from .aio_time import Alarm, first_of
 from .clock import MONOTONIC
+from .connection import LOST, NotSent, keep_alive
 from .errors import (
     ConnectionLost,
     CyberDBError,
@@ -27,6 +28,7 @@ from .foreign import UNANSWERED, located
 from .frames import Reply
 from .handshake import Opening
 from .keys import key_ring
+from .log import log
 from .replies import reply_error
 from .requests import Request, StreamRequest
 from .session import Session, unexpected
@@ -43,7 +45,7 @@ MAX_OUTSTANDING_BYTES = 32 << 20
 Arrived = Tuple[Reply, Optional[IO[bytes]]]
 
 
-class Forked(ConnectionLost):
+class Forked(NotSent):
     """The connection belongs to the parent process: the request was not sent."""
 
 
@@ -86,6 +88,11 @@ class Connection(asyncio.Protocol):
         self.lost: Optional[Exception] = None  # why the connection is down; None while it is up
         # A request has timed out. Other requests may still get their replies, but no more are sent.
         self.timed_out = False
+        # Connections that were idle for longer than this are doubtful; 0: they never are.
+        limits = [limit for limit in (settings.time_out, settings.health_check) if limit]
+        self._trusted_seconds = min(limits, default=0.0)
+        self._heard_at = self._clock()  # set only if _trusted_seconds is
+        self._in_check = False
         _connections.add(self)
 
     @property
@@ -97,6 +104,26 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether new requests may be sent."""
         return self.lost is None and not self.timed_out
+
+    def doubtful(self) -> bool:
+        """Whether it was idle for so long that it has to be checked before it is used."""
+        if not self._trusted_seconds:
+            return False
+        return self._in_check or (not self._outstanding and self._clock() - self._heard_at > self._trusted_seconds)
+
+    async def check(self, end: asyncio.Future[None]) -> None:
+        """Closes a doubtful connection, unless it is to be used and the server answers a PING."""
+        settings, self._in_check = self._settings, True
+        times = [seconds for seconds in (settings.connect_timeout, settings.request_timeout) if seconds]
+        answer: Optional[Arrived] = None
+        try:
+            if not settings.time_out or self._clock() - self._heard_at <= settings.time_out:
+                with contextlib.suppress(DisconCyberDBError):
+                    answer = await first_of(self.exchange(requests.ping()), min(times, default=None), end)
+        finally:
+            self._in_check = False
+            if answer is None:
+                self.close()
 
     @classmethod
     async def open(cls, settings: Settings, end: asyncio.Future[None]) -> Self:
@@ -116,7 +143,9 @@ class Connection(asyncio.Protocol):
                 connection.close()
             raise closed()
         if connection is None:
-            raise ServerUnreachable(f"{settings.address}: not authenticated within {settings.connect_timeout} s")
+            raise ServerUnreachable(
+                f"{settings.address}: not authenticated within {settings.connect_timeout} s"
+            ) from TimeoutError()
         return connection
 
     @classmethod
@@ -135,10 +164,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Sends Hello. asyncio calls it."""
         self._transport = transport
+        keep_alive(transport.get_extra_info("socket"), self._settings)
         transport.write(self._opening.hello())
 
     def data_received(self, data: bytes) -> None:
         """Delivers replies. asyncio calls it."""
+        if self._trusted_seconds:
+            self._heard_at = self._clock()
         try:
             if self._session is None:
                 self._continue_opening(data)
@@ -180,6 +212,7 @@ class Connection(asyncio.Protocol):
             self._session = self._opening.session
             self._session.milliseconds = frames.milliseconds_of(self._settings.request_timeout)
             self._opened.set_result(None)
+            log.debug("%s: opened a connection", self._settings.address)
 
     def _use_key(self, derived: asyncio.Future[bytes]) -> None:
         if derived.cancelled() or self._opened.done():
@@ -199,6 +232,8 @@ class Connection(asyncio.Protocol):
         if self.lost is None:
             if not isinstance(e, (CyberDBError, OSError)):
                 e = ProtocolError(f"{self._settings.address}: {type(e).__name__}: {e}")
+            if self._session is not None:
+                log.warning(LOST, self._settings.address, str(e).removeprefix(f"{self._settings.address}: "))
             self._fail_waiters(e)
             if self._transport is not None:
                 self._transport.abort()
@@ -272,13 +307,17 @@ class Connection(asyncio.Protocol):
             one.abandon()
             raise
 
-    async def exchange_all(self, batch: List[Request[Any]]) -> List[Arrived]:
+    async def exchange_all(self, batch: List[Request[Any]], until: Optional[float] = None) -> List[Arrived]:
         """Sends a pipeline and returns the replies in the order of the requests.
 
-        Errors: those of exchange.
+        until is when the time for it ends, by MONOTONIC, if that is before request_timeout from now
+        on. Errors: those of exchange.
         """
-        framed = [self._frame(request) for request in batch]
+        left = None if until is None else max(until - self._clock(), 0.001)
+        milliseconds = None if left is None else frames.milliseconds_of(left)
+        framed = [self._frame(request, milliseconds) for request in batch]
         waiting: List[_Outstanding] = []
+        alarm = None if left is None else Alarm(self._loop, left, partial(self._time_out_all, waiting))
         try:
             for request, frame in zip(batch, framed):
                 if self.outstanding_bytes >= MAX_OUTSTANDING_BYTES:
@@ -289,6 +328,9 @@ class Connection(asyncio.Protocol):
             for one in waiting:
                 one.abandon()
             raise
+        finally:
+            if alarm is not None:
+                alarm.cancel()
         return [(reply, one.sink) for reply, one in zip(replies, waiting)]
 
     async def _wait_for_space(self) -> None:
@@ -306,6 +348,10 @@ class Connection(asyncio.Protocol):
                 if alarm is not None:
                     alarm.cancel()
 
+    def _time_out_all(self, waiting: List[_Outstanding]) -> None:
+        for one in waiting:
+            self._time_out(one.future)
+
     def _time_out(self, waiter: asyncio.Future[Any]) -> None:
         if not waiter.done():
             waiter.set_exception(self._request_timeout())
@@ -314,7 +360,7 @@ class Connection(asyncio.Protocol):
         """Returns the id and the frame of a request; milliseconds is its own deadline."""
         session = self._session
         if self.lost is not None or session is None:
-            raise ConnectionLost(f"{self.lost}; the request was not sent") from self.lost
+            raise NotSent(f"{self.lost}; the request was not sent") from self.lost
         limit = session.milliseconds if milliseconds is None else milliseconds
         frame = session.next_frame(request.opcode, request.flags, request.payload, limit)
         return session.last_id, frame
@@ -393,6 +439,7 @@ class Connection(asyncio.Protocol):
             return
         self._flush()
         self._fail_waiters(closed())
+        log.debug("%s: closed a connection", self._settings.address)
         self._transport.write(self._session.end())
         self._transport.close()
 

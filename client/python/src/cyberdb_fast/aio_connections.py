@@ -10,6 +10,7 @@ from typing import Any, AsyncGenerator, Dict, List, Optional, Set
 
 from . import replies
 from .aio_connection import closed
+from .aio_time import first_of
 from .aio_waiting import Keeper, WaitingConnection
 from .errors import CyberDBError, DisconCyberDBError
 from .requests import Request, WaitingRequest
@@ -42,7 +43,7 @@ class LoopConnections:
         fifth more.
         """
         connection = self.all[self._at]
-        if connection is None or connection.lost is not None or connection.timed_out:
+        if connection is None or connection.lost is not None or connection.timed_out or connection.doubtful():
             return None
         return connection if connection.outstanding_bytes < BUSY_BYTES else None
 
@@ -53,12 +54,12 @@ class LoopConnections:
         """
         at = self._at
         connection = self.all[at]
-        if connection is not None and connection.usable:
+        if connection is not None and connection.usable and not connection.doubtful():
             if connection.outstanding_bytes < BUSY_BYTES:
                 return connection
             self._at = at = (at + 1) % len(self.all)
             connection = self.all[at]
-            if connection is not None and connection.usable:
+            if connection is not None and connection.usable and not connection.doubtful():
                 return connection
         async with self._locks[at]:
             if self._cleanup is None:
@@ -67,9 +68,17 @@ class LoopConnections:
             connection = self.all[at]
             if self._end.done():
                 raise closed()
+            if connection is not None and connection.usable and connection.doubtful():
+                await connection.check(self._end)
+                if self._end.done():
+                    raise closed()
             if connection is None or not connection.usable:
                 connection = self.all[at] = await WaitingConnection.open(self._settings, self._end)
         return connection
+
+    async def pause(self, seconds: float) -> None:
+        """Waits before a request is repeated. close ends the wait."""
+        await first_of(asyncio.Event().wait(), seconds, self._end)
 
     def give_back(self, request: Request[Any]) -> None:
         """Sends a request that gives back what no task has got, without waiting for the reply.

@@ -18,6 +18,7 @@ from .expiry import Duration, wait_milliseconds
 from .frames import OK, Reply
 from .leases import NEVER
 from .lock_requests import UNKNOWN, Message
+from .log import REPEATING, log
 from .requests import WaitingRequest
 from .subscription import LIMIT, WAIT_MILLISECONDS, names_of
 from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
@@ -199,9 +200,10 @@ class Subscription:
                 self._proxy._check()
                 await finish(self._subscribe_on(await client.connection()))
                 return self._connection
-            except (ConnectionLost, ServerUnreachable):
+            except (ConnectionLost, ServerUnreachable) as e:
                 if not self._subscribed or MONOTONIC[0]() >= until:
                     raise
+                log.warning(REPEATING, "SUBSCRIBE", pause, e)
             await asyncio.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
         return None

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Awaitable, Callable, List, Optional, Set
 
 from . import frames, lock_requests, replies, requests
-from .aio_connection import Connection, Forked, _Outstanding
+from .aio_connection import Connection, _Outstanding
 from .aio_time import Alarm
 from .background import HEARTBEAT_SECONDS
 from .clock import MONOTONIC
@@ -20,6 +20,8 @@ from .connection import NotSent
 from .errors import ConnectionLost, CyberDBError, EncryptionMismatch
 from .frames import Reply
 from .leases import NEVER, Lease, Renewals
+from .log import REPEATING, log
+from .opcodes import OPCODE_NAMES
 from .requests import Request, WaitingRequest
 from .settings import Settings
 from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, UNREACHED, deadline_of, shutting_down
@@ -145,7 +147,7 @@ async def _wait_for(
             try:
                 return await current.exchange_waiting(request)
             except BaseException as e:  # a cancellation may come before the task learns of the loss
-                if request.repeatable and current.lost is not None and not isinstance(e, (Forked, NotSent)):
+                if request.repeatable and current.lost is not None and not isinstance(e, NotSent):
                     lost.append(current.lost)
                 raise
         except (ConnectionLost, *UNREACHED) as e:
@@ -153,11 +155,12 @@ async def _wait_for(
                 raise
             now = MONOTONIC[0]()
             if isinstance(e, ConnectionLost):
-                if not request.repeatable and not isinstance(e, (Forked, NotSent)):
+                if not request.repeatable and not isinstance(e, NotSent):
                     raise
                 give_up_at = NEVER if patience is None else now + patience
             if give_up_at is None or now >= give_up_at or (until is not None and now >= until):
                 raise
+            log.warning(REPEATING, OPCODE_NAMES[request.opcode], pause, e)
         await asyncio.sleep(pause)
         pause = min(2 * pause, MAX_PAUSE_SECONDS)
 

@@ -5,83 +5,78 @@ from __future__ import annotations
 import os
 import weakref
 from operator import methodcaller
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence, TypeVar
 
 from . import replies, requests
 from .affinity import assign_process_number, current_hub, current_location
 from .background import Background
 from .batcher import Batcher, is_batchable
+from .clock import MONOTONIC
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, TooLarge
 from .frames import Reply
-from .opcodes import READS
 from .pool import Pool
 from .proxy import Proxy
 from .requests import Request, StreamRequest, WaitingRequest
-from .settings import DEFAULT_HOST, DEFAULT_MAX_REPLY_BYTES, DEFAULT_PORT, Settings, make_settings
+from .retries import Attempts
+from .settings import DEFAULT_HOST, Options, Settings, make_settings
 from .waiter import ENTRY_POINTS, Lease
 from .waiting import wait_for
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-DEFAULT_MAX_CONNECTIONS = 64
-DEFAULT_CONNECT_TIMEOUT = 5.0
-DEFAULT_REQUEST_TIMEOUT = 60.0
-DEFAULT_POOL_TIMEOUT = 30.0
+T = TypeVar("T")
 
 
 def connect(
     host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
+    port: Optional[int] = None,
     password: Optional[str] = None,
     encrypt: bool = False,
     time_out: Optional[float] = None,
-    *,
-    max_connections: int = DEFAULT_MAX_CONNECTIONS,
-    connect_timeout: Optional[float] = DEFAULT_CONNECT_TIMEOUT,
-    request_timeout: Optional[float] = DEFAULT_REQUEST_TIMEOUT,
-    pool_timeout: Optional[float] = DEFAULT_POOL_TIMEOUT,
-    max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
-    track_changes: Optional[bool] = None,
-    check: bool = True,
+    **options: Unpack[Options],
 ) -> Client:
     """Returns a client of the server at host and port.
 
-        client = cyberdb.connect("cyberdb://127.0.0.1:9980?request_timeout=5", password="...")
+        client = cyberdb.connect("cyberdb://127.0.0.1:9980?request_timeout=5&retries=3", password="...")
 
-    host may also be the URL that the server prints.
+    host may also be the URL that the server prints; the default of port is 9980. A URL may have all
+    options, under the same names. Arguments win over the URL.
 
     connect opens a connection, so a wrong password or setting raises an error here. With
     check=False it opens none yet; use that if the program may start while the server is down.
 
     If password is None, the environment variable CYBERDB_PASSWORD is the password, or the file that
-    CYBERDB_PASSWORD_FILE names has it. Connections that were idle for longer than time_out are not
-    used again. Times are in seconds; None waits forever. The server does not begin a request that
-    arrived more than request_timeout ago; see the README.
+    CYBERDB_PASSWORD_FILE names has it. Times are in seconds; None waits forever.
 
-    A reply of more than max_reply_bytes raises ReplyTooLarge. Iteration, which uses a temporary
-    file, may read 64 times as much. With track_changes, a LostChangeWarning reports changes to
-    values that were read and not stored again: see the README. If track_changes is None, the
-    environment variable CYBERDB_TRACK_CHANGES decides, or else Python's development mode.
+    time_out         connections that were idle for longer are not used again (no limit)
+    max_connections  of this process (64)
+    connect_timeout  for one attempt to connect and authenticate (5)
+    request_timeout  for a reply; the server does not begin a request that arrived longer ago (60)
+    pool_timeout     for a connection, when all are busy (30)
+    retries          how often a request is repeated that was not executed for certain, or that
+                     changes nothing, after an error of the connection, within request_timeout (1)
+    backoff, max_backoff  the first repetition is immediate; the pause before the next is up to
+                     backoff, twice that before the one after, and so on up to max_backoff; how
+                     much of it is random (0.02, 1)
+    health_check     connections that were idle for longer are tried before use (None: off)
+    keep_alive       TCP keep-alive: after so many seconds of silence the system asks the server for
+                     a sign of life; after two times as many the connection is lost (60; None: off)
+    max_reply_bytes  a larger reply raises ReplyTooLarge; iteration, which uses a temporary file,
+                     may read 64 times as much (1 GiB)
+    track_changes    a LostChangeWarning reports changes to values that were read and not stored
+                     again: see the README. None: the environment variable CYBERDB_TRACK_CHANGES
+                     decides, or else Python's development mode
+    check            whether a connection is opened at once (True)
 
     Errors: ServerUnreachable, which is a ConnectionRefusedError; WrongPasswordCyberDBError;
-    EncryptionMismatch; ConnectionRefused; Overloaded; ProtocolError; WrongInputCyberDBError.
+    EncryptionMismatch; ConnectionRefused; Overloaded; ProtocolError; WrongInputCyberDBError if an
+    argument is out of range; TypeError if there is no such option.
     """
-    settings = make_settings(
-        host,
-        port,
-        password,
-        encrypt,
-        time_out,
-        max_connections,
-        connect_timeout,
-        request_timeout,
-        pool_timeout,
-        max_reply_bytes,
-        track_changes,
-    )
+    settings = make_settings(host, port, password, encrypt, time_out, options)
     client = Client(settings)
-    if check:
+    if settings.check:
         client.check()
     return client
 
@@ -151,20 +146,13 @@ class Client:
 
     def check(self) -> None:
         """Makes sure that there is a connection. Errors: those of connect()."""
-        pool = self._current_batcher().pool
-        lease: Lease = []
-        try:
-            pool.acquire(lease)
-            pool.release(lease)
-        except BaseException:
-            pool.discard(lease)
-            raise
+        self._with_connection(lambda _: None, ())
 
     def perform(self, request: Request[T]) -> T:
         """Sends one request and returns its result.
 
         If the connection is lost, a request that was not sent or that changes nothing is repeated
-        once on a new connection.
+        on a new connection, up to the number of retries.
         """
         if self._tracking:
             requests.tracking(request)
@@ -174,6 +162,7 @@ class Client:
             batcher = self._current_batcher()
             pool = batcher.pool
         lease: Lease = []
+        began = 0.0
         try:
             if pool.take(lease):
                 reply = lease[0].exchange(request)
@@ -181,12 +170,14 @@ class Client:
                 if pool.waiting or pool.closed:
                     pool.dispatch_idle()
             elif is_batchable(request):
+                began = MONOTONIC[0]()
                 reply = batcher.exchange(request)
             else:
+                began = MONOTONIC[0]()
                 reply = pool.acquire(lease)[0].exchange(request)
                 pool.release(lease)
         except BaseException as e:
-            reply = self._again(pool, lease, e, [request], methodcaller("exchange", request))
+            reply = self._again(pool, lease, e, [request], began, methodcaller("exchange", request))
         return request.result(reply)
 
     def perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
@@ -264,14 +255,15 @@ class Client:
         """What sends waiting requests and renews leases, in this process and event loop."""
         return self._current_batcher().background
 
-    def _with_connection(self, exchange: Callable[[Connection], T], batch: Iterable[Request[Any]]) -> T:
+    def _with_connection(self, exchange: Callable[[Connection], T], batch: Sequence[Request[Any]]) -> T:
         pool = self._current_batcher().pool
         lease: Lease = []
+        began = MONOTONIC[0]()
         try:
             result = exchange(pool.acquire(lease)[0])
             pool.release(lease)
         except BaseException as e:
-            return self._again(pool, lease, e, batch, exchange)
+            return self._again(pool, lease, e, batch, began, exchange)
         return result
 
     def _again(
@@ -279,30 +271,38 @@ class Client:
         pool: Pool,
         lease: Lease,
         e: BaseException,
-        batch: Iterable[Request[Any]],
+        batch: Sequence[Request[Any]],
+        began: float,
         exchange: Callable[[Connection], T],
     ) -> T:
-        """Discards the connection after e; repeats exchange once if that is safe, or raises e."""
+        """Discards the connection after e; repeats exchange while that is safe, or raises e.
+
+        began is when the first attempt began, by MONOTONIC; 0: when lease got its connection.
+        """
         if isinstance(e, TooLarge) and lease:
             pool.release(lease)
             raise e
-        if isinstance(e, ConnectionLost) and lease:
-            pool.drop_idle()  # before a waiter gets one of them
-        pool.discard(lease)
-        if not isinstance(e, ConnectionLost) or not _may_repeat(e, batch):
-            raise e
-        return self._once_more(exchange)
-
-    def _once_more(self, exchange: Callable[[Connection], T]) -> T:
-        pool = self._current_batcher().pool
-        lease: Lease = []
+        attempts = Attempts(self._settings, batch, began or (lease[0].used_at if lease else MONOTONIC[0]()))
         try:
-            result = exchange(pool.acquire(lease)[0])
-            pool.release(lease)
-        except BaseException:
-            pool.discard(lease)
-            raise
-        return result
+            while True:
+                if isinstance(e, ConnectionLost) and lease:
+                    pool.drop_idle()  # before a waiter gets one of them
+                pool.discard(lease)
+                pause = attempts.pause_after(e)
+                if pause is None:
+                    raise e
+                pool.pause(pause)
+                pool = self._current_batcher().pool
+                try:
+                    pool.acquire(lease)[0].set_timeout(attempts.began)
+                    result = exchange(lease[0])
+                    lease[0].set_timeout()
+                    pool.release(lease)
+                    return result
+                except BaseException as failed:
+                    e = failed
+        finally:
+            del e  # its traceback refers to this frame
 
     def _current_batcher(self) -> Batcher:
         """The batcher for the process of the caller, and under gevent for its event loop.
@@ -353,7 +353,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _may_repeat(e: BaseException, batch: Iterable[Request[Any]]) -> bool:
-    return isinstance(e, NotSent) or all(request.opcode in READS for request in batch)

@@ -14,13 +14,31 @@ import weakref
 from _thread import get_ident
 from typing import IO, Any, List, NoReturn, Optional, Tuple
 
+from . import requests
 from .clock import MONOTONIC
 from .deadline_socket import with_deadline
-from .errors import ConnectionLost, DisconCyberDBError, ProtocolError, RequestTimeout, ServerUnreachable
+from .errors import (
+    ConnectionLost,
+    CyberDBError,
+    DisconCyberDBError,
+    ProtocolError,
+    RequestTimeout,
+    ServerUnreachable,
+)
 from .foreign import UNANSWERED, located
-from .frames import HEADER_BYTES, LENGTH_BYTES, FrameReader, Reply, milliseconds_of, new_reply, unpack_header
+from .frames import (
+    HEADER_BYTES,
+    LENGTH_BYTES,
+    MAX_MILLISECONDS,
+    FrameReader,
+    Reply,
+    milliseconds_of,
+    new_reply,
+    unpack_header,
+)
 from .handshake import Opening
 from .keys import key_ring
+from .log import log
 from .replies import reply_error
 from .requests import Request, StreamRequest, WaitingRequest
 from .session import Session, unexpected
@@ -34,6 +52,7 @@ BATCH_BYTES = 1 << 20
 # A pipeline has its replies after at most this many request_timeouts: one until the first data, one
 # more until the second, and one after that (see _check_reply_time).
 PIPELINE_TIMEOUTS = 3
+LOST = "%s: lost a connection: %s"  # for the log
 # The system's send buffer has room for this much when no reply is outstanding.
 SMALL_BYTES = 16 << 10
 
@@ -86,13 +105,13 @@ class Connection:
         try:
             self._session = _open(self.socket, settings)
             self._session.max_reply_bytes = settings.max_reply_bytes
-            self._session.milliseconds = milliseconds_of(settings.request_timeout)
             of_python = type(self.socket).__module__ == "socket"  # not gevent's
             if os.name == "posix" and of_python and settings.request_timeout is not None:
                 self._plain, self._flags = True, socket.MSG_DONTWAIT
             self.set_timeout()
             self.used_at = MONOTONIC[0]()
             self.opened = True
+            log.debug("%s: opened a connection", settings.address)
         except BaseException:
             self.socket.close()
             raise
@@ -111,6 +130,9 @@ class Connection:
         except OSError:
             pass  # best effort
         self.socket.close()
+        if self.opened:
+            self.opened = False
+            log.debug("%s: closed a connection", self._settings.address)
 
     def seems_open(self) -> bool:
         """False if the server has closed the connection, or has sent data without a request."""
@@ -118,6 +140,17 @@ class Connection:
             return not _readable(self.socket)
         except (OSError, ValueError):
             return False
+
+    def answers(self) -> bool:
+        """Whether the server answers a PING within connect_timeout."""
+        settings = self._settings
+        try:
+            self._limit(min((t for t in (settings.connect_timeout, settings.request_timeout) if t), default=None))
+            self.exchange(requests.ping())
+            self.set_timeout()
+        except (CyberDBError, OSError):
+            return False
+        return True
 
     def exchange(self, request: Request[Any]) -> Reply:
         """Sends one request and returns its reply.
@@ -206,16 +239,20 @@ class Connection:
                 batch.append(framed[at])
                 size += len(framed[at][1])
                 at += 1
-            replies += self._exchange_batch(batch)
+            try:
+                replies += self._exchange_batch(batch)
+            except NotSent as e:
+                if replies:
+                    raise ConnectionLost(f"{e}; earlier requests of the pipeline have been applied") from e
+                raise
         return replies
 
     def _pipeline(self, requests: List[Request[Any]]) -> List[Tuple[int, bytes]]:
         """The ids and the frames of a pipeline. Errors: TooLarge."""
         session = self._session
-        timeout = self._settings.request_timeout
-        if timeout is not None and len(requests) > 1:
-            timeout *= PIPELINE_TIMEOUTS
-        milliseconds = milliseconds_of(timeout)
+        milliseconds = session.milliseconds
+        if len(requests) > 1:
+            milliseconds = min(milliseconds * PIPELINE_TIMEOUTS, MAX_MILLISECONDS)
         framed: List[Tuple[int, bytes]] = []
         for request in requests:
             frame = session.next_frame(request.opcode, request.flags, request.payload, milliseconds)
@@ -278,10 +315,17 @@ class Connection:
         self._raise_stray([reply], 0)
 
     def set_timeout(self, since: Optional[float] = None) -> None:
-        """Sets the timeout of each wait to request_timeout, or to what is left of it since then."""
+        """Limits requests to request_timeout, or to what is left of it since then.
+
+        That is the timeout of each wait, and the deadline that the server learns.
+        """
         timeout = self._settings.request_timeout
         if timeout is not None and since is not None:
             timeout = max(since + timeout - MONOTONIC[0](), 0.001)
+        self._limit(timeout)
+
+    def _limit(self, timeout: Optional[float]) -> None:
+        self._session.milliseconds = milliseconds_of(timeout)
         self.socket.settimeout(timeout)
         if self._plain and timeout is not None:
             os.set_blocking(self.socket.fileno(), True)  # the descriptor itself; SO_RCVTIMEO needs it
@@ -295,7 +339,7 @@ class Connection:
         """
         stray = next(reply for reply in replies if reply.id != request_id or reply is replies[-1])
         if stray.id == 0 and stray.status:
-            raise ConnectionLost(f"the server closed the connection: {reply_error(stray)}")
+            raise self._lost(f"the server closed the connection: {reply_error(stray)}")
         raise unexpected(stray)
 
     def _send(self, data: bytes) -> None:
@@ -308,6 +352,7 @@ class Connection:
         except (BlockingIOError, socket.timeout) as e:
             raise self._request_timeout() from e
         except OSError as e:
+            log.warning(LOST, self._settings.address, e)
             lost = NotSent(f"{self._settings.address}: {e}")
             lost.begun = sent > 0
             raise lost from e
@@ -345,14 +390,19 @@ class Connection:
             return no_room()
         if isinstance(e, (BlockingIOError, socket.timeout)):
             return self._request_timeout()
-        return ConnectionLost(f"{self._settings.address}: {e}; the request may or may not have been applied")
+        return self._lost(e)
 
     def _ended(self) -> ConnectionLost:
         """The error for a connection that the server has closed."""
         how = "the server closed the connection"
         if self._session.encrypted and not self._session.ended:
             how = "the encrypted connection was cut: it ended without an end record"
-        return ConnectionLost(f"{self._settings.address}: {how}; the request may or may not have been applied")
+        return self._lost(how)
+
+    def _lost(self, why: object) -> ConnectionLost:
+        """The error for a connection that was lost while a request was outstanding."""
+        log.warning(LOST, self._settings.address, why)
+        return ConnectionLost(f"{self._settings.address}: {why}; the request may or may not have been applied")
 
     def _check_reply_time(self) -> None:
         """Limits the time of a reply that comes in parts, since each receive has its own timeout.
@@ -393,11 +443,26 @@ def _connect(settings: Settings) -> socket.socket:
     try:
         made.append(socket.create_connection((settings.host, settings.port), settings.connect_timeout))
         made[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(made[0], settings)
     except BaseException:
         for sock in made:
             sock.close()
         raise
     return made[0]
+
+
+def keep_alive(sock: Any, settings: Settings) -> None:
+    """Makes the system ask a silent server for a sign of life, as keep_alive of connect() says."""
+    seconds = settings.keep_alive
+    if seconds is None or settings.unix:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # TCP_KEEPALIVE is the name of TCP_KEEPIDLE on macOS.
+    for names, value in ((("TCP_KEEPIDLE", "TCP_KEEPALIVE"), seconds), (("TCP_KEEPINTVL",), max(1, seconds // 3))):
+        for option in [getattr(socket, name) for name in names if hasattr(socket, name)][:1]:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    if hasattr(socket, "TCP_KEEPCNT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def _open(sock: Any, settings: Settings) -> Session:

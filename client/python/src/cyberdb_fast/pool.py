@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from contextlib import suppress
 from typing import Any, Deque, Dict, List, Optional, Set
 
 from .affinity import Location, current_location
@@ -54,6 +55,7 @@ class Pool:
         self._location = location
         # Under gevent, of the waiters that share connections, only the first one polls.
         self.timers_are_expensive: bool = not isinstance(self.owner, int)
+        self._pausing: Deque[Waiter] = deque()  # callers that wait to repeat a request
         self._idle: List[Connection] = []
         self._slots: Set[weakref.ReferenceType[Connection]] = set()
         self._exclusive: Set[weakref.ReferenceType[Connection]] = set()  # leased, not shared
@@ -138,9 +140,10 @@ class Pool:
 
     def _usable(self, connection: Connection, now: float) -> bool:
         """Whether a connection that was idle for some time can be used."""
-        if self.settings.max_idle and now - connection.used_at > self.settings.max_idle:
+        settings, idle = self.settings, now - connection.used_at
+        if (settings.time_out and idle > settings.time_out) or not connection.seems_open():
             return False
-        return connection.seems_open()
+        return settings.health_check is None or idle <= settings.health_check or connection.answers()
 
     def _has_capacity(self) -> bool:
         """Whether the pool may open one more connection."""
@@ -295,7 +298,7 @@ class Pool:
         Waiters get a DisconCyberDBError.
         """
         self.closed = True
-        for waiter in list(self.waiting):
+        for waiter in [*self.waiting, *self._pausing]:
             waiter.wake()
         self.drop_idle()
 
@@ -307,6 +310,19 @@ class Pool:
         self._idle.clear()
 
     # ---- waiting
+
+    def pause(self, seconds: float) -> None:
+        """Waits before a request is repeated; close ends the wait."""
+        if seconds <= 0 or self.closed:
+            return
+        waiter = Waiter()
+        self._pausing.append(waiter)
+        try:
+            if not self.closed:
+                waiter.wait(seconds)
+        finally:
+            with suppress(ValueError):
+                self._pausing.remove(waiter)
 
     def wait(self, waiter: Waiter, lease: Lease) -> None:
         """Waits until lease has a connection or waiter, which is in the queue, is done.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Optional
+from types import MappingProxyType
+from typing import Any, Dict, Mapping, NamedTuple, Optional, TypedDict
 
 from . import tracked
 from .address import parse_address
@@ -17,16 +18,82 @@ DEFAULT_MAX_REPLY_BYTES = 1 << 30
 # max_reply_bytes.
 STREAM_FACTOR = 64
 
-# The options that a URL may have, with their types. They are arguments of connect().
-URL_OPTIONS: Dict[str, Callable[[str], float]] = {
-    "time_out": float,
-    "max_connections": int,
-    "connect_timeout": float,
-    "request_timeout": float,
-    "pool_timeout": float,
-    "max_reply_bytes": int,
+
+class Option(NamedTuple):
+    """What an option of connect() may be, as an argument or in a URL."""
+
+    kind: type  # float, int or bool
+    default: Any
+    least: float = 0
+    most: float = 0
+    unit: str = ""
+    none: str = ""  # what None means, which a URL calls "none"; empty: it is not allowed
+
+    @property
+    def allowed(self) -> str:
+        """What the option may be, for errors."""
+        or_none = f", or None ({self.none})" if self.none else ""
+        if self.kind is bool:
+            return f"True or False{or_none}"
+        number = "a whole number" if self.kind is int else "a number"
+        return f"{number}{self.unit and ' of ' + self.unit} from {self.least:,} to {self.most:,}{or_none}"
+
+    def parse(self, text: str) -> Any:
+        """The value that a URL writes as text. ValueError or KeyError if it is none."""
+        if self.none and text == "none":
+            return None
+        if self.kind is bool:
+            return {"true": True, "false": False}[text]
+        return self.kind(text)
+
+    def allows(self, value: Any) -> bool:
+        """Whether the option may have this value."""
+        if value is None:
+            return bool(self.none)
+        if self.kind is bool or isinstance(value, bool):
+            return self.kind is bool and isinstance(value, bool)
+        return isinstance(value, (int, float) if self.kind is float else int) and self.least <= value <= self.most
+
+
+def _seconds(default: Optional[float], none: str = "", least: float = 0.001) -> Option:
+    """An option that is a time."""
+    return Option(float, default, least, 10**9, "seconds", none)
+
+
+# The options, which have the same names as arguments of connect() and in a URL. Options and
+# Settings, below, have their types.
+OPTIONS: Dict[str, Option] = {
+    "time_out": _seconds(None, "no limit", 0),
+    "max_connections": Option(int, 64, 1, 1_000_000),
+    "connect_timeout": _seconds(5.0, "no limit"),
+    "request_timeout": _seconds(60.0, "no limit"),
+    "pool_timeout": _seconds(30.0, "no limit", 0),
+    "retries": Option(int, 1, 0, 1000),
+    "backoff": _seconds(0.02),
+    "max_backoff": _seconds(1.0),
+    "health_check": _seconds(None, "off", 0.1),
+    "keep_alive": Option(int, 60, 1, 32767, "seconds", "off"),
+    "max_reply_bytes": Option(int, DEFAULT_MAX_REPLY_BYTES, 1, 1 << 50, "bytes"),
+    "track_changes": Option(bool, None, none="as the environment says"),
+    "check": Option(bool, True),
 }
-FIELDS = {"time_out": "max_idle"}  # the fields of Settings that have another name
+
+
+class Options(TypedDict, total=False):
+    """The options of connect(); OPTIONS has their limits."""
+
+    max_connections: int
+    connect_timeout: Optional[float]
+    request_timeout: Optional[float]
+    pool_timeout: Optional[float]
+    retries: int
+    backoff: float
+    max_backoff: float
+    health_check: Optional[float]
+    keep_alive: Optional[int]
+    max_reply_bytes: int
+    track_changes: Optional[bool]
+    check: bool
 
 
 @dataclass(frozen=True)
@@ -39,15 +106,21 @@ class Settings:
     host: str
     port: int
     unix: str  # path of a Unix socket; empty: TCP
-    password: str
+    password: str = field(repr=False)
     encrypt: bool
-    max_idle: float  # connections idle for longer are not used again; 0: no limit
+    time_out: Optional[float]  # connections idle for longer are not used again
     max_connections: int
     connect_timeout: Optional[float]
     request_timeout: Optional[float]
     pool_timeout: Optional[float]
+    retries: int  # how often a request may be repeated
+    backoff: float  # the pause before the second repetition is up to this; before later ones, it doubles
+    max_backoff: float  # at most
+    health_check: Optional[float]  # connections idle for longer are tried before use
+    keep_alive: Optional[int]  # the system asks a silent server for a sign of life after this time
     max_reply_bytes: int  # of one reply, in memory
     track_changes: bool
+    check: bool  # whether connect() opens a connection
 
     @property
     def max_stream_bytes(self) -> int:
@@ -61,47 +134,70 @@ class Settings:
 
 
 def make_settings(
-    host: str,
-    port: int,
-    password: Optional[str],
-    encrypt: bool,
-    time_out: Optional[float],
-    max_connections: int,
-    connect_timeout: Optional[float],
-    request_timeout: Optional[float],
-    pool_timeout: Optional[float],
-    max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
-    track_changes: Optional[bool] = None,
+    host: str = DEFAULT_HOST,
+    port: Optional[int] = None,
+    password: Optional[str] = None,
+    encrypt: bool = False,
+    time_out: Optional[float] = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    **defaults: Any,
 ) -> Settings:
     """Returns the settings for these arguments of connect().
 
-    host may be host:port or a URL (see address.py). The options of a URL take precedence over the
-    other arguments. Errors: WrongInputCyberDBError if an argument is not valid;
+    host may be host:port or a URL (see address.py). An argument wins over the URL, and the URL over
+    defaults, which replace those of OPTIONS. Connections are encrypted if either says so. Errors:
+    WrongInputCyberDBError if an argument is not valid; TypeError if there is no such option;
     WrongPasswordCyberDBError if there is no password.
     """
     if not isinstance(host, str):
         raise WrongInputCyberDBError(f"host must be a str, got {type(host).__name__}")
-    given = parse_address(host, URL_OPTIONS)
-    settings = Settings(
-        given.host or DEFAULT_HOST,
-        port if given.port is None else given.port,
-        given.unix,
-        find_password(password if given.password is None else given.password),
-        bool(encrypt or given.encrypt),
-        time_out or 0,
-        max_connections,
-        connect_timeout,
-        request_timeout,
-        pool_timeout,
-        max_reply_bytes,
-        tracked.wanted(track_changes),
+    given = parse_address(host)
+    if port is None:
+        port = DEFAULT_PORT if given.port is None else given.port
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        raise WrongInputCyberDBError(f"port must be a whole number from 0 to 65535, got {port!r}")
+    values = {name: option.default for name, option in OPTIONS.items()}
+    values.update(defaults)
+    values.update(_parsed(given.options))
+    values.update(_checked(options if time_out is None else {**options, "time_out": time_out}))
+    values["track_changes"] = tracked.wanted(values["track_changes"])
+    return Settings(
+        host=given.host or DEFAULT_HOST,
+        port=port,
+        unix=given.unix,
+        password=find_password(given.password if password is None else password),
+        encrypt=bool(encrypt or given.encrypt),
+        **values,
     )
-    settings = replace(settings, **{FIELDS.get(name, name): value for name, value in given.options.items()})
-    if settings.max_reply_bytes < 1:
-        raise WrongInputCyberDBError(f"max_reply_bytes must be at least 1, got {settings.max_reply_bytes}")
-    if settings.max_connections < 1:
-        raise WrongInputCyberDBError(f"max_connections must be at least 1, got {settings.max_connections}")
-    return settings
+
+
+def _parsed(texts: Mapping[str, str]) -> Dict[str, Any]:
+    """The values of a URL's options. Errors: WrongInputCyberDBError."""
+    values: Dict[str, Any] = {}
+    for name, text in texts.items():
+        option = OPTIONS.get(name)
+        if option is None:
+            raise WrongInputCyberDBError(f"the URL's option {name!r} is not one of {', '.join(OPTIONS)}")
+        try:
+            values[name] = option.parse(text)
+            allowed = option.allows(values[name])
+        except (KeyError, ValueError):
+            allowed = False
+        if not allowed:
+            what = option.allowed.replace("None", "none").replace("True or False", "true or false")
+            raise WrongInputCyberDBError(f"the URL's option {name} must be {what}, got {text!r}") from None
+    return values
+
+
+def _checked(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options that are arguments. Errors: WrongInputCyberDBError, TypeError."""
+    for name, value in values.items():
+        option = OPTIONS.get(name)
+        if option is None:
+            raise TypeError(f"connect() has no option {name!r}; its options are {', '.join(OPTIONS)}")
+        if not option.allows(value):
+            raise WrongInputCyberDBError(f"{name} must be {option.allowed}, got {value!r}")
+    return values
 
 
 def find_password(password: Optional[str]) -> str:

@@ -18,6 +18,7 @@ from .expiry import Duration, wait_milliseconds
 from .frames import CANCELED, KEY_ERROR, OK, SHUTTING_DOWN, milliseconds_of
 from .leases import NEVER
 from .lock_requests import UNKNOWN, Message
+from .log import REPEATING, log
 from .values import PLAIN, split
 from .waiting import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, UNREACHED, deadline_of
 
@@ -279,9 +280,10 @@ class Subscription:
         while not self._closed:
             try:
                 return self._subscribe(left)
-            except (ConnectionLost, *UNREACHED):
+            except (ConnectionLost, *UNREACHED) as e:
                 if MONOTONIC[0]() >= until or self._background.closed:
                     raise
+                log.warning(REPEATING, "SUBSCRIBE", pause, e)
             time.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
         return False

@@ -12,6 +12,8 @@ from .clock import MONOTONIC
 from .connection import NotSent
 from .errors import ConnectionLost, ConnectionRefused, EncryptionMismatch, Overloaded, ServerUnreachable
 from .frames import MAX_MILLISECONDS, Reply
+from .log import REPEATING, log
+from .opcodes import OPCODE_NAMES
 from .requests import WaitingRequest
 from .settings import Settings
 
@@ -69,6 +71,7 @@ def _wait_for(background: Background, request: WaitingRequest[Any]) -> Reply:
                 raise
             if patience is not None and now - lost_at > patience:
                 raise
+            log.warning(REPEATING, OPCODE_NAMES[request.opcode], pause, e)
         try:
             time.sleep(pause)
         except BaseException:

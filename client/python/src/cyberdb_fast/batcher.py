@@ -24,6 +24,7 @@ from .clock import MONOTONIC
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, CyberDBError
 from .frames import Reply
+from .multiplexer import multiplexer_of
 from .pool import FIRST_POLL_SECONDS, Pool
 from .requests import Request
 from .settings import Settings
@@ -215,6 +216,7 @@ class Batcher:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.background = Background(pool.settings, pool.timers_are_expensive)
+        self.multiplexer = multiplexer_of(pool)
         # What it has learned about its callers. Threads write it without a lock; only speed depends
         # on it.
         self._single_thread = False  # whether callers come from one thread
@@ -223,6 +225,14 @@ class Batcher:
         self._max_batches_until = 0.0  # until then _max_batches does not fall to 1
         self._last_size = 0  # callers in the last batch
         self._started_at = 0.0  # when the last batch started
+
+    def stats(self) -> Dict[str, int]:
+        """The current counts of the pool and the multiplexer."""
+        counts = self.pool.stats()
+        if self.multiplexer is not None:
+            counts["waiting"] += self.multiplexer.waiting
+            counts["idle"] += self.multiplexer.idle
+        return counts
 
     def exchange(self, request: Request[Any]) -> Reply:
         """Sends a batchable request, when no connection was idle, and returns the reply.

@@ -114,9 +114,9 @@ class Client:
         >>> sorted(client.stats())
         ['idle', 'max_connections', 'open', 'waiting']
         """
-        counts = self._batcher.pool.stats()
+        counts = self._batcher.stats()
         for batcher in list(self._hub_batchers.values()):
-            for name, count in batcher.pool.stats().items():
+            for name, count in batcher.stats().items():
                 counts[name] += count
         return counts
 
@@ -164,7 +164,10 @@ class Client:
         lease: Lease = []
         began = 0.0
         try:
-            if pool.take(lease):
+            if batcher.multiplexer is not None and is_batchable(request):
+                began = MONOTONIC[0]()
+                reply = batcher.multiplexer.exchange(request)
+            elif pool.take(lease):
                 reply = lease[0].exchange(request)
                 pool._idle.append(lease.pop())  # pool.release, inlined for speed
                 if pool.waiting or pool.closed:
@@ -325,6 +328,8 @@ class Client:
         self._batcher = new = self._new_batcher()
         for parent in parents:
             parent.pool.detach()
+            if parent.multiplexer is not None:
+                parent.multiplexer.detach()
             parent.background.detach()
         return new
 

@@ -293,6 +293,32 @@ class Connection:
                 raise ConnectionLost(f"{e}; the request may or may not have been applied") from e
             raise
 
+    def sealed(self, frames: List[bytes]) -> bytes:
+        """Frames of requests as wire bytes, for send_now."""
+        return self._session.seal(b"".join(frames))
+
+    def send_now(self, data: bytes) -> int:
+        """Sends what the system takes at once and returns its size. Errors: ConnectionLost."""
+        try:
+            sent: int = self.socket.send(data)
+        except (BlockingIOError, socket.timeout):
+            return 0
+        except OSError as e:
+            raise self._lost(e) from e
+        return sent
+
+    def receive_now(self) -> List[Reply]:
+        """As receive_some, without waiting: the replies that have come."""
+        try:
+            data = self.socket.recv(RECEIVE_BYTES)
+        except (BlockingIOError, socket.timeout):
+            return []
+        except (MemoryError, OSError) as e:
+            raise self._not_received(e) from e
+        if not data:
+            raise self._ended()
+        return self._session.receive(data)
+
     def receive_some(self) -> List[Reply]:
         """Waits for data and returns the replies that it completes.
 

@@ -345,7 +345,7 @@ class Pool:
                     collect()
                 rounds = min(rounds + 1, 4)
                 waiter.timed_out()
-                seen = seen + 1 if self._idle or self._has_capacity() else 0
+                seen = seen + 1 if self.has_available() else 0
 
     def _timeout(self, waiter: Waiter, rounds: int) -> Optional[float]:
         """How long waiter waits before its next poll, in seconds; None: until it is woken.
@@ -372,9 +372,13 @@ class Pool:
                 first.polls = True
                 first.wake()
 
+    def has_available(self) -> bool:
+        """Whether a connection is idle or may be opened."""
+        return bool(self._idle) or self._has_capacity()
+
     def wake_next(self) -> None:
         """Wakes the first eligible waiter if a connection is available."""
-        if self._idle or self._has_capacity():
+        if self.has_available():
             for waiter in list(self.waiting):
                 if waiter.eligible():
                     waiter.wake()

@@ -39,7 +39,7 @@ def connect(
 ) -> Client:
     """Returns a client of the server at host and port.
 
-        client = cyberdb.connect("cyberdb://127.0.0.1:9980?request_timeout=5&retries=3", password="...")
+        cyberdb.connect("cyberdb://127.0.0.1:9980?request_timeout=5&retries=3")
 
     host may also be the URL that the server prints; the default of port is 9980. A URL may have all
     options, under the same names. Arguments win over the URL.

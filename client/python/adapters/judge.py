@@ -21,6 +21,7 @@ import urllib.request
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
@@ -106,13 +107,14 @@ def cachelib(source: Path, environment: Environment) -> Outcome:
     return pytest(environment, source / "tests", "test_cyberdb.py")
 
 
-def flask_caching(source: Path, environment: Environment) -> Outcome:
+def flask_caching(source: Path, environment: Environment, values: str = "not pickle") -> Outcome:
+    """The tests with values of one kind: two suites sleep half as long as one."""
     tests = source / "tests"
     (tests / "conftest.py").rename(tests / "flask_caching_fixtures.py")
     shutil.copy(HERE / "flask_caching_conftest.py", tests / "conftest.py")
     shutil.copy(HERE / "flask_caching_suite.py", tests / "test_cyberdb.py")
     names = ("cyberdb", "cache", "view", "memoize", "templates", "signals", "hash_method", "subclassing")
-    return pytest(environment, tests, *(f"test_{name}.py" for name in names))
+    return pytest(environment, tests, "-k", values, *(f"test_{name}.py" for name in names))
 
 
 def django(source: Path, environment: Environment) -> Outcome:
@@ -186,6 +188,7 @@ def pytest(environment: Environment, directory: Path, *arguments: str) -> Outcom
 SUITES = [
     Suite("cachelib", "cachelib", cachelib),
     Suite("flask-caching", "Flask-Caching", flask_caching),
+    Suite("flask-caching-pickle", "Flask-Caching", partial(flask_caching, values="pickle")),
     Suite("django", "Django", django),
     Suite("dogpile.cache", "dogpile.cache", dogpile, installed=True),
     Suite("aiocache", "aiocache", aiocache),

@@ -6,7 +6,7 @@ import pickle
 import threading
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, ContextManager, Iterator
 
 import pytest
 
@@ -15,7 +15,7 @@ pytest.importorskip("cachelib")
 import cyberdb_fast
 from cyberdb_fast import Client, Server
 from cyberdb_fast.adapters.cachelib import CyberDBCache
-from cyberdb_fast.errors import DisconCyberDBError, ServerUnreachable
+from cyberdb_fast.errors import DisconCyberDBError, ServerUnreachable, TooLarge
 
 PASSWORD = "correct horse"
 
@@ -124,6 +124,24 @@ def test_the_server_may_be_away_at_start(start: Callable[..., Server], free_port
     cache.close()
     with pytest.raises(DisconCyberDBError):
         cache.get("a")
+
+
+def test_nothing_is_left(
+    server: Server, cache: CyberDBCache, leaks_nothing: Callable[[], ContextManager[None]], free_port: int
+) -> None:
+    with leaks_nothing():
+        for _ in range(3):
+            own = CyberDBCache(server.url, password=PASSWORD)
+            with pytest.raises(TooLarge):
+                own.set("large", bytes(33 << 20))
+            with pytest.raises(TypeError, match="Unregistered"):
+                own.set_many({"a": 1, "b": Unregistered()})
+            assert own.get_many("large", "a") == [None, None]
+            own.close()
+            away = CyberDBCache(f"cyberdb://127.0.0.1:{free_port}", password=PASSWORD)
+            with pytest.raises(ServerUnreachable):
+                away.get("a")
+            away.close()
 
 
 def test_a_lost_table_is_made_again(client: Client, cache: CyberDBCache) -> None:

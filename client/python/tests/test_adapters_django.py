@@ -5,21 +5,35 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 
 pytest.importorskip("django")
 
 from cyberdb_fast import Server, connect
+from cyberdb_fast.adapters.caching import shared_table
 from cyberdb_fast.adapters.django import CyberDBCache
 from cyberdb_fast.errors import ServerUnreachable
 
 PASSWORD = "correct horse"
 
 
+_made: list[CyberDBCache] = []
+
+
 def make(server: Server, **options: Any) -> CyberDBCache:
-    return CyberDBCache(server.url, {"OPTIONS": {"password": PASSWORD, **options}})
+    _made.append(CyberDBCache(server.url, {"OPTIONS": {"password": PASSWORD, **options}}))
+    return _made[-1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def close() -> Iterator[None]:
+    """Closes what a process keeps until it ends."""
+    yield
+    shared_table.cache_clear()
+    for cache in _made:
+        cache._entries.close()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from conftest import PASSWORD, ROOT
 from cyberdb_fast import Client, Server
 from cyberdb_fast.adapters.dogpile import CyberDBBackend
 from cyberdb_fast.errors import ServerUnreachable
+from test_readme import run_alone
 
 ENTRY_POINT = 'cyberdb_fast = "cyberdb_fast.adapters.dogpile:CyberDBBackend"'
 
@@ -183,6 +184,31 @@ def test_a_lost_lock_is_no_error_and_others_keep_theirs(client: Client, caplog: 
     assert not mutex.locked()
     with pytest.raises(RuntimeError, match="not held"):
         mutex.release()
+
+
+FORKED = """
+import os
+from cyberdb_fast.adapters.dogpile import CyberDBBackend
+
+backend = CyberDBBackend({"url": URL, "table": "dogs"})
+mutex = backend.get_mutex("forked")
+mutex.acquire()
+reading, writing = os.pipe()
+child = os.fork()
+if child == 0:
+    os.read(reading, 1)
+    mutex.acquire()
+    mutex.release()
+    os._exit(mutex.locked())
+mutex.release()
+os.write(writing, b".")
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_child_holds_and_releases_its_own(server: Server, tmp_path: Path) -> None:
+    code = FORKED.replace("URL", repr(server.url))
+    assert run_alone(code, tmp_path, CYBERDB_PASSWORD=PASSWORD) == "0\n"
 
 
 def test_keys_of_any_length_have_locks(client: Client) -> None:

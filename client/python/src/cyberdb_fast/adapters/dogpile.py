@@ -189,8 +189,11 @@ class _SharedLock(Lock):
         return self
 
     def _mine(self, owner: Any) -> Optional[Hold]:  # noqa: ARG002 # it has one owner
-        """The oldest hold: of two, the first was lost."""
-        return self._holds[0] if self._holds else None
+        """The oldest hold of this process: of two, the first was lost."""
+        for hold in self._holds:
+            if not hold.is_inherited():
+                return hold
+        return None
 
 
 register_backend("cyberdb_fast", __name__, CyberDBBackend.__name__)

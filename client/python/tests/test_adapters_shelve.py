@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any, Callable, ContextManager, Iterator, Optional
 
 import pytest
@@ -179,11 +179,11 @@ def test_a_closed_shelf(client: Client, reopen: Callable[..., Any], name: str) -
 
 
 def test_objects_need_pickle(reopen: Callable[..., Any], d: CyberDict[Any, Any]) -> None:
-    with reopen(writeback=True) as shelf, pytest.raises(TypeError, match="PosixPath"):
-        shelf["a"] = Path("/")
+    with reopen(writeback=True) as shelf, pytest.raises(TypeError, match="Pattern"):
+        shelf["a"] = re.compile("a")
     with reopen(pickle=True) as shelf:
-        shelf["a"] = Path("/")
-        assert shelf["a"] == Path("/")
+        shelf["a"] = re.compile("a")
+        assert shelf["a"] == re.compile("a")
     with reopen() as shelf:
         assert type(shelf["a"]) is bytes  # nothing is unpickled unless asked for
 

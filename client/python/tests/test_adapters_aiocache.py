@@ -17,7 +17,7 @@ from aiocache.serializers import JsonSerializer, PickleSerializer, StringSeriali
 from conftest import PASSWORD
 from cyberdb_fast import Proxy, Server, aio
 from cyberdb_fast.adapters.aiocache import CyberDBCache
-from cyberdb_fast.errors import ServerUnreachable, TooLarge
+from cyberdb_fast.errors import DisconCyberDBError, ServerUnreachable, TooLarge
 
 Scene = Callable[[CyberDBCache], Coroutine[Any, Any, None]]
 
@@ -246,5 +246,7 @@ def test_a_client_has_its_options(server: Server) -> None:
             async with CyberDBCache(client) as cache:
                 await cache.set("a", 1)
             await client.check()  # it is open still
+        with pytest.raises(DisconCyberDBError):
+            await cache.get("a")
 
     asyncio.run(scene())

@@ -20,7 +20,7 @@ from dogpile.util import PluginLoader
 from conftest import PASSWORD, ROOT
 from cyberdb_fast import Client, Server
 from cyberdb_fast.adapters.dogpile import CyberDBBackend
-from cyberdb_fast.errors import ServerUnreachable
+from cyberdb_fast.errors import DisconCyberDBError, ServerUnreachable
 from test_readme import run_alone
 
 ENTRY_POINT = 'cyberdb_fast = "cyberdb_fast.adapters.dogpile:CyberDBBackend"'
@@ -109,6 +109,8 @@ def test_the_server_may_be_away_at_start(start: Callable[..., Server], free_port
     start(port=free_port)
     assert region.get_or_create("a", lambda: 1) == 1
     region.actual_backend.close()
+    with pytest.raises(DisconCyberDBError):
+        region.get_or_create("b", lambda: 1)
 
 
 def test_ttl(client: Client, region: CacheRegion) -> None:

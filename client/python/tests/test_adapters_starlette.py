@@ -16,9 +16,9 @@ from fastapi import FastAPI, Request, WebSocket
 from starlette.testclient import TestClient
 
 from conftest import PASSWORD
-from cyberdb_fast import CyberDict, Proxy, Server
+from cyberdb_fast import CyberDict, Proxy, Server, aio
 from cyberdb_fast.adapters.starlette import SessionMiddleware
-from cyberdb_fast.errors import ServerUnreachable
+from cyberdb_fast.errors import DisconCyberDBError, ServerUnreachable
 
 MONTH = 30 * 24 * 60 * 60
 
@@ -231,6 +231,29 @@ def test_the_server_may_be_away_at_start(
     with leaks_nothing(), TestClient(app_of(f"cyberdb://127.0.0.1:{free_port}")) as browser:
         browser.get("/write/1")
         assert browser.get("/read").json() == "{'value': (1, {1: b'x'})}"
+
+
+def test_a_client_is_left_open(server: Server, entries: CyberDict[str, Any]) -> None:
+    """It is closed by the program that has made it; then a request is an error."""
+
+    async def scene() -> None:
+        async def page(scope: Any, _: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                scope["session"]["a"] = 1
+                await send({"type": "http.response.start", "status": 200})
+
+        async def nothing(*_: Any) -> Any:
+            pass
+
+        async with await aio.connect(server.url, password=PASSWORD) as client:
+            app = SessionMiddleware(page, client)
+            await app({"type": "lifespan"}, nothing, nothing)
+            await app({"type": "http", "headers": []}, nothing, nothing)
+            assert len(entries) == 1
+        with pytest.raises(DisconCyberDBError):
+            await app({"type": "http", "headers": []}, nothing, nothing)
+
+    asyncio.run(scene())
 
 
 def test_bad_arguments_are_errors_at_the_start(server: Server) -> None:

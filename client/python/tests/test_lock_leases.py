@@ -187,7 +187,7 @@ def test_a_task_waits_on_when_the_server_has_a_place_again(start: Callable[..., 
 
 def test_a_release_of_a_task_that_fails_is_tried_again(server: Server, new_name: NewName) -> None:
     async def story(url: str) -> None:
-        async with await aio.connect(url, password=PASSWORD) as client, client.get_proxy() as proxy:
+        async with await aio.connect(url, password=PASSWORD, retries=0) as client, client.get_proxy() as proxy:
             lock = proxy.lock(new_name(), ttl=60)
             await lock.acquire()
             relay.cuts = 2

@@ -39,7 +39,9 @@ def connect(
 ) -> Client:
     """Returns a client of the server at host and port.
 
-        cyberdb.connect("cyberdb://127.0.0.1:9980?request_timeout=5&retries=3")
+        with cyberdb.connect("cyberdb://127.0.0.1:9980?retries=3", password="...") as client:
+            with client.get_proxy() as proxy:
+                print(proxy.tables())
 
     host may also be the URL that the server prints; the default of port is 9980. A URL may have all
     options, under the same names. Arguments win over the URL.

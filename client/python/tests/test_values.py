@@ -23,6 +23,8 @@ import pytest
 import cyberdb_fast
 from conftest import CPYTHON, PASSWORD
 from cyberdb_fast import CyberDict, Extension, LostChangeWarning, Server, TooLarge, register_type
+from cyberdb_fast.extensions import MAX_NESTING
+from cyberdb_fast.values import decode_all, encode, encode_all, encode_items, encode_key, encode_keys
 
 Table = CyberDict[Any, Any]
 
@@ -295,3 +297,24 @@ def test_numbers_are_exact(d: Table) -> None:
     for value in (2**64, -(2**63) - 1, 2**2000, Decimal("1.10"), 5e-324, float("inf"), -0.0, 1 + 0j):
         d["k"] = value
         assert repr(d["k"]) == repr(value)
+
+
+def test_many_values_are_encoded_as_each_is() -> None:
+    """The packer gets them in one call, and its depth and its limits are those of one value."""
+    deep: Any = []
+    for _ in range(MAX_NESTING - 1):
+        deep = [deep]
+    tuples: Any = ((1, ("a", {"b": (2.5, None)})), bytearray(b"c"), deque([{1, 2}], 9))
+    for size in (0, 1, 2, 15, 16, 17, 65535, 65536):
+        numbers: List[Any] = list(range(size))
+        assert encode_all(numbers) == b"".join(map(encode, numbers))
+    for values in ([deep, deep], [1, tuples], [tuples, "x"], [{"a": [1, {"b": 2}]}] * 3, [2**100, uuid.UUID(int=1)]):
+        assert encode_all(values) == b"".join(map(encode, values))
+        assert decode_all(encode_all(values)) == values
+    items = {"a": tuples, 1: [1], (1, "b"): None}
+    assert encode_items(items) == b"".join(encode(key) + encode(value) for key, value in items.items())
+    assert encode_keys(["a", (1, (2,)), 2**70]) == b"".join(map(encode_key, ["a", (1, (2,)), 2**70]))
+    with pytest.raises(TypeError, match="object"):
+        encode_all([1, object()])
+    with pytest.raises(ValueError, match="nested"):
+        encode_all([1, [deep, [deep]]])

@@ -317,6 +317,8 @@ class Decoder:
 
     def some(self, data: bytes, absent: Any) -> List[Any]:
         """As all; returns absent for each value that the server marks as absent."""
+        if ABSENT not in data:
+            return self.all(data)
         values: List[Any] = []
         try:
             if _suspicious(data):

@@ -32,8 +32,8 @@ from .replies import (
     read_seconds,
     read_streamed,
 )
-from .requests import Request, StreamRequest, WaitingRequest, flat, many_keys, with_extension, with_ttl
-from .values import Decoder, encode, encode_key
+from .requests import Request, StreamRequest, WaitingRequest, with_extension, with_ttl
+from .values import Decoder, encode, encode_items, encode_key, encode_keys
 
 T = TypeVar("T")
 
@@ -159,7 +159,7 @@ def dict_delete_many(t: bytes, keys: Iterable[Any]) -> Request[List[Any]]:
             raise errors.ProtocolError(f"{len(were)} bools for {len(asked)} keys")
         return [key for key, was in zip(asked, were) if was is True]
 
-    return Request(opcodes.DICT_DELETE_MANY, t + many_keys(asked), read)
+    return Request(opcodes.DICT_DELETE_MANY, t + encode_keys(asked), read)
 
 
 def dict_contains(t: bytes, key: Any) -> Request[bool]:
@@ -176,7 +176,7 @@ def dict_setdefault(t: bytes, key: Any, default: Any, ttl: Optional[Duration] = 
 
 
 def dict_update(t: bytes, items: Dict[Any, Any], ttl: Optional[Duration] = None) -> Request[None]:
-    request = Request(opcodes.DICT_UPDATE, t + flat(items), read_nothing)
+    request = Request(opcodes.DICT_UPDATE, t + encode_items(items), read_nothing)
     return request if ttl is None else with_ttl(request, milliseconds(ttl))
 
 
@@ -224,7 +224,7 @@ def dict_get_many(t: bytes, keys: Iterable[Any]) -> Request[Dict[Any, Any]]:
             raise errors.ProtocolError(f"{len(values)} values for {len(asked)} keys")
         return {key: value for key, value in zip(asked, values) if value is not ABSENT}
 
-    return Request(opcodes.DICT_GET_MANY, t + many_keys(asked), read)
+    return Request(opcodes.DICT_GET_MANY, t + encode_keys(asked), read)
 
 
 def dict_increment(t: bytes, key: Any, by: Any, ttl: Optional[Duration] = None) -> Request[Any]:

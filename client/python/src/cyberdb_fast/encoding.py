@@ -218,6 +218,35 @@ def encode_key(key: Any) -> bytes:
     return data
 
 
+def encode_all(values: List[Any]) -> bytes:
+    """Encodes values one after another, in one call of the packer if that is possible."""
+    if len(values) > 1 and _fit_together(values):
+        data = _pack(values)
+        if len(data) <= MAX_VALUE_BYTES:
+            return data[1 if len(values) < 16 else 3 if len(values) < 65536 else 5 :]  # the header of an array
+    return b"".join(map(encode, values))
+
+
+def _fit_together(values: List[Any]) -> bool:
+    """Whether the packer encodes the values of an array as it does each."""
+    try:
+        return not _must_rewrite(values)
+    except (ValueError, TooLarge):  # each may be valid
+        return False
+
+
+def encode_keys(keys: List[Any]) -> bytes:
+    """As encode_all, for keys of dicts."""
+    return encode_all(keys) if _SIMPLE.issuperset(map(type, keys)) else b"".join(map(encode_key, keys))
+
+
+def encode_items(items: Dict[Any, Any]) -> bytes:
+    """Encodes keys and values in turn."""
+    if _SIMPLE.issuperset(map(type, items)):
+        return encode_all(list(chain.from_iterable(items.items())))
+    return b"".join(chain.from_iterable(zip(map(encode_key, items), map(encode, items.values()))))
+
+
 def _new_packer() -> msgpack.Packer:  # pyright: ignore[reportUnknownParameterType] # untyped
     return msgpack.Packer(default=_convert, strict_types=True, unicode_errors="surrogatepass", buf_size=4096)
 
@@ -365,7 +394,7 @@ def _convert(value: Any) -> Any:
     if opened is None:
         return _convert_other(value)
     code, parts = opened
-    if code is not None and _SIMPLE.issuperset(map(type, parts.values() if type(parts) is dict else parts)):
+    if code is not None and not _must_rewrite(parts):
         return _extension(code, _pack(parts))
     _must_rewrite(value)  # raises an error if the value is nested too deep
     return _rewritten(value)

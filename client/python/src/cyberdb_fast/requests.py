@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from contextlib import suppress
-from itertools import chain
 from typing import (
     IO,
     Any,
@@ -28,7 +27,7 @@ from typing import (
 from . import errors, expiry, frames, opcodes
 from .frames import Reply
 from .replies import MISSING, groups, read_bool, read_info, read_nothing, read_str, reply_error
-from .values import DAMAGE, PLAIN, TRACKING, Decoder, damaged, encode, encode_key, split
+from .values import DAMAGE, PLAIN, TRACKING, Decoder, damaged, encode, encode_all, encode_items, split
 
 T = TypeVar("T")
 
@@ -163,17 +162,7 @@ def table_name(name: object) -> bytes:
 
 def many(values: Iterable[Any]) -> bytes:
     """Encodes values one after another."""
-    return b"".join(map(encode, values))
-
-
-def many_keys(keys: Iterable[Any]) -> bytes:
-    """Encodes keys one after another."""
-    return b"".join(map(encode_key, keys))
-
-
-def flat(items: Dict[Any, Any]) -> bytes:
-    """Encodes keys and values in turn."""
-    return b"".join(chain.from_iterable(zip(map(encode_key, items), map(encode, items.values()))))
+    return encode_all(list(values))
 
 
 def index_of(index: SupportsIndex) -> bytes:
@@ -254,7 +243,7 @@ def create_dict(t: bytes, content: Dict[Any, Any], exist_ok: bool, **options: An
     how: Any = expiry.on_wire(given) or exist_ok
     if given and exist_ok:
         how["exist_ok"] = True
-    return Request(opcodes.CREATE_DICT, t + encode(how) + flat(content), read_bool)
+    return Request(opcodes.CREATE_DICT, t + encode(how) + encode_items(content), read_bool)
 
 
 def configure(t: bytes, **options: Any) -> Request[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, Type, TypeVar
 
 from .decoding import DAMAGE, PLAIN, TRACKING, Decoder, damaged, split, unpackers
-from .encoding import encode, encode_key, packers_of
+from .encoding import encode, encode_all, encode_items, encode_key, encode_keys, packers_of
 from .extensions import FIRST_APPLICATION_CODE, LAST_APPLICATION_CODE, Extension, Unopened
 from .objects import by_class, register, register_where, storable
 
@@ -22,7 +22,10 @@ __all__ = [
     "decode_each",
     "decode_some",
     "encode",
+    "encode_all",
+    "encode_items",
     "encode_key",
+    "encode_keys",
     "register",
     "register_type",
     "register_where",

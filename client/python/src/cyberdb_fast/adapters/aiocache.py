@@ -21,7 +21,7 @@ from cyberdb_fast.aio import Client
 from cyberdb_fast.replies import ABSENT
 
 from .aio_caching import AsyncTable, Table
-from .caching import DEFAULT_SERVER, DEFAULT_TABLE, checked_key
+from .caching import DEFAULT_SERVER, DEFAULT_TABLE, checked_key, checked_keys
 from .frameworks import require
 
 require("aiocache", "0.12")
@@ -101,7 +101,7 @@ class CyberDBCache(BaseCache):
 
     async def _multi_get(self, keys: Iterable[str], encoding: Any = None, _conn: Any = None) -> List[Any]:
         del encoding
-        checked = [checked_key(key) for key in keys]
+        checked = checked_keys(keys)
         found = await self._entries.perform(lambda table: table.get_many(checked))
         return [self._read(found.get(key)) for key in checked]
 

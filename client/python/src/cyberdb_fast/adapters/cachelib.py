@@ -19,7 +19,18 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 from cyberdb_fast.client import Client
 from cyberdb_fast.replies import ABSENT
 
-from .caching import DEFAULT_SERVER, DEFAULT_TABLE, CacheTable, Pickle, Serializer, checked_key, dumped, loaded
+from .caching import (
+    DEFAULT_SERVER,
+    DEFAULT_TABLE,
+    CacheTable,
+    Pickle,
+    Serializer,
+    all_loaded,
+    checked_key,
+    checked_keys,
+    dumped,
+    loaded,
+)
 from .frameworks import require
 
 require("cachelib", "0.17")
@@ -75,9 +86,9 @@ class CyberDBCache(BaseCache):
 
     def get_many(self, *keys: str) -> List[Any]:
         """Returns the values of keys, in their order; None for each key that is absent."""
-        checked = [checked_key(key) for key in keys]
+        checked = checked_keys(keys)
         found = self._entries.perform(lambda table: table.get_many(checked))
-        return [loaded(self.serializer, found.get(key)) for key in checked]
+        return all_loaded(self.serializer, list(map(found.get, checked)))
 
     def set(self, key: str, value: Any, timeout: Timeout = None) -> bool:
         """Sets the value of key. Returns True."""
@@ -103,7 +114,7 @@ class CyberDBCache(BaseCache):
 
     def delete_many(self, *keys: str) -> List[str]:
         """Deletes keys and returns them; those that are absent count as deleted."""
-        checked = [checked_key(key) for key in keys]
+        checked = checked_keys(keys)
         self._entries.delete_many(checked)
         return checked
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from functools import cache
-from typing import Any, Callable, List, Optional, Protocol, TypeVar, Union
+from typing import Any, Callable, Iterable, List, Optional, Protocol, TypeVar, Union
 
 from cyberdb_fast.client import Client, connect
 from cyberdb_fast.cyberdict import CyberDict
@@ -126,6 +126,17 @@ def dumped(serializer: Optional[Serializer], value: Any) -> Any:
 def loaded(serializer: Optional[Serializer], stored: Any) -> Any:
     """The value of what dumped has returned."""
     return serializer.loads(stored) if serializer is not None and type(stored) is bytes else stored
+
+
+def all_loaded(serializer: Optional[Serializer], stored: List[Any]) -> List[Any]:
+    """The values of what dumped has returned."""
+    return stored if serializer is None else [loaded(serializer, one) for one in stored]
+
+
+def checked_keys(keys: Iterable[Any]) -> List[str]:
+    """As checked_key, for many."""
+    checked = list(keys)
+    return checked if {str}.issuperset(map(type, checked)) else [checked_key(key) for key in checked]
 
 
 def checked_key(key: Any) -> str:

@@ -27,7 +27,7 @@ from .frameworks import require
 require("django", "5.2")
 
 from asgiref.sync import sync_to_async  # noqa: E402 # their versions are known now
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache  # noqa: E402
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, MEMCACHE_MAX_KEY_LENGTH, BaseCache  # noqa: E402
 
 T = TypeVar("T")
 
@@ -65,6 +65,14 @@ class CyberDBCache(BaseCache):
         """Returns timeout in seconds; None: for ever, 0 or less: not at all."""
         found: Optional[float] = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
         return found
+
+    def validate_key(self, key: str) -> None:
+        """Warns of a key that memcached would refuse, as Django's caches do.
+
+        Keys that are short and of visible ASCII characters need no closer look.
+        """
+        if len(key) > MEMCACHE_MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()) or " " in key:
+            super().validate_key(key)
 
     def get(self, key: Any, default: Any = None, version: Optional[int] = None) -> Any:
         """Returns the value of key, or default if it is absent."""

@@ -33,7 +33,7 @@ from cyberdb_fast.lock_requests import MAX_NAME_BYTES
 from cyberdb_fast.proxy import Proxy
 from cyberdb_fast.replies import MISSING
 
-from .caching import DEFAULT_SERVER, DEFAULT_TABLE, CacheTable, Pickle, checked_key
+from .caching import DEFAULT_SERVER, DEFAULT_TABLE, CacheTable, Pickle, checked_key, checked_keys
 from .frameworks import require
 
 require("dogpile.cache", "1.5")
@@ -111,7 +111,7 @@ class CyberDBBackend(CacheBackend):
         return self._entries.perform(lambda table: table.get(checked, MISSING))
 
     def _get_multi(self, keys: Iterable[str]) -> List[Any]:
-        checked = [checked_key(key) for key in keys]
+        checked = checked_keys(keys)
         found: Dict[str, Any] = self._entries.perform(lambda table: table.get_many(checked)) if checked else {}
         return [found.get(key, MISSING) for key in checked]
 
@@ -132,7 +132,7 @@ class CyberDBBackend(CacheBackend):
 
     def delete_multi(self, keys: Iterable[str]) -> None:
         """Deletes those keys that are present, all at one moment."""
-        checked = [checked_key(key) for key in keys]
+        checked = checked_keys(keys)
         if checked:
             self._entries.delete_many(checked)
 
@@ -142,11 +142,11 @@ class CyberDBBackend(CacheBackend):
 
 
 def _stored(value: Any) -> Any:
-    return tuple(value) if isinstance(value, CachedValue) else value
+    return list(value) if isinstance(value, CachedValue) else value  # a tuple of dicts takes longer
 
 
 def _cached_value(found: Any) -> Any:
-    return CachedValue(*found) if type(found) is tuple and len(found) == 2 else NO_VALUE
+    return CachedValue(*found) if isinstance(found, list) and len(found) == 2 else NO_VALUE
 
 
 def _serialized(found: Any) -> Any:

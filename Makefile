@@ -19,7 +19,7 @@ RACE    := -race -tags $(TAGS) -gcflags=github.com/panjf2000/gnet/v2/...=-d=chec
 LINT    := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay expiry test-python adapters conformance generate docs wheel static bench-python bench-flask bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
+.PHONY: help run build test check fuzz stress abuse powercut crash powercut-ext4 replay expiry test-python adapters conformance generate docs wheel static bench-python bench-adapters bench-flask bench peers bench-compare bench-hits bench-report pgo transcripts fmt python cgo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,7 +98,10 @@ bench: build ## the micro benchmarks, then the load generator against its own se
 bench-python: build ## measure the Python client, the original's and redis-py into bench/results; ARGS="--seconds 2 --rounds 7"
 	@.ci/python bench $(ARGS)
 
-bench-flask: build ## measure Flask under gunicorn with each database into bench/results; ARGS="--seconds 3 --rounds 7"
+bench-adapters: build ## measure the caches beside the Redis backends of their frameworks into bench/results; ARGS="--rounds 9"
+	@.ci/adapters-bench $(ARGS)
+
+bench-flask: build ## measure Flask under gunicorn with each database into bench/results; ARGS="--rounds 9"
 	@.ci/flask $(ARGS)
 
 peers: ## install what bench-compare measures apart from cyberdb-fast: redis-server, memcached, the original CyberDB

@@ -15,6 +15,7 @@ type PythonRun struct {
 	Ops            uint64    `json:"ops"`
 	Seconds        float64   `json:"duration_s"`
 	ClientCPU      float64   `json:"client_cpu_us_per_op"`
+	P99            float64   `json:"p99_us,omitempty"` // 0 if it was not measured
 	Keys           int       `json:"keys"`
 	KeyBytes       int       `json:"key_size"`
 	ValueBytes     int       `json:"value_size"`
@@ -33,6 +34,7 @@ type PythonSummary struct {
 	Least, Most  float64
 	Ratio        float64 // of OpsPerSecond to that of the first client
 	ClientCPU    float64
+	P99          float64
 }
 
 // pythonWay is equal for comparable runs.
@@ -78,6 +80,7 @@ func (r *PythonRun) way() pythonWay {
 func (s *PythonSummary) summarize() {
 	s.OpsPerSecond = medianOf(s.Runs, func(r *PythonRun) float64 { return r.CallsPerSecond })
 	s.ClientCPU = medianOf(s.Runs, func(r *PythonRun) float64 { return r.ClientCPU })
+	s.P99 = medianOf(s.Runs, func(r *PythonRun) float64 { return r.P99 })
 	s.Least = s.Sample.CallsPerSecond
 	for _, r := range s.Runs {
 		s.Least, s.Most = min(s.Least, r.CallsPerSecond), max(s.Most, r.CallsPerSecond)

@@ -1,6 +1,9 @@
 package page
 
 import (
+	"slices"
+	"strings"
+
 	"cyberdb-fast/bench"
 )
 
@@ -8,6 +11,49 @@ import (
 func layoutThroughput(a *answer) { a.fill(runFigures(a.results.Runs)) }
 
 func layoutPython(a *answer) { a.fill(pythonFigures(a.results.Python)) }
+
+// layoutPages has a row for each application, which a client and a server stand for.
+func layoutPages(a *answer) {
+	a.fill(pythonFigures(a.results.Python))
+	a.table = table{Heads: []string{"", "pages/s", "of the first", "p99", "worker CPU"}}
+	for _, s := range bench.SummarizePython(a.results.Python) {
+		a.table.Lines = append(a.table.Lines, cells(
+			s.Sample.Client, number(s.OpsPerSecond, 0), ratio(s.Ratio), number(s.P99, 0), number(s.ClientCPU, 0),
+		))
+	}
+}
+
+// layoutCaches has a row for each framework and a column for each operation: how many times as many
+// of them the first client does as the second.
+func layoutCaches(a *answer) {
+	a.fill(pythonFigures(a.results.Python))
+	a.table = table{Heads: []string{""}}
+	for _, s := range bench.SummarizePython(a.results.Python) {
+		if s.Sample.Client == a.results.Python[0].Client {
+			continue
+		}
+		framework, operation, _ := strings.Cut(s.Sample.Op, " ")
+		column := slices.Index(a.table.Heads, operation)
+		if column < 0 {
+			column = len(a.table.Heads)
+			a.table.Heads = append(a.table.Heads, operation)
+		}
+		row := slices.IndexFunc(a.table.Lines, func(line []cell) bool { return line[0].Text == framework })
+		if row < 0 {
+			row = len(a.table.Lines)
+			a.table.Lines = append(a.table.Lines, cells(framework))
+		}
+		for len(a.table.Lines[row]) <= column {
+			a.table.Lines[row] = append(a.table.Lines[row], cell{Text: "-"})
+		}
+		a.table.Lines[row][column].Text = ratio(1 / s.Ratio)
+	}
+	for row := range a.table.Lines {
+		for len(a.table.Lines[row]) < len(a.table.Heads) {
+			a.table.Lines[row] = append(a.table.Lines[row], cell{Text: "-"})
+		}
+	}
+}
 
 func layoutMemory(a *answer) { a.fill(memoryFigures(&a.results)) }
 

@@ -104,12 +104,6 @@ var questions = []question{
 		lines:   throughputLines,
 	},
 	{
-		name: "loops", title: "Event loops",
-		note:     "Generator and server share two processors.",
-		sections: []string{"cost"}, keep: byLoops, layout: layoutThroughput, legend: throughputLegend,
-		summary: func(f []figure) []figure { return without(only(f, "-P 16"), "cyberdb-fast, 3 event loops") },
-	},
-	{
 		name:  "memory",
 		title: "Memory",
 		note: "Resident memory after minus before, each on a fresh server: 1,000,000 entries, 10,000 idle " +
@@ -159,6 +153,19 @@ var questions = []question{
 		bars:     func(f []figure) []figure { return unpipelined(only(f, "get")) },
 	},
 	{
+		name:     "flask",
+		title:    "Flask",
+		note:     "A page reads one entry; gunicorn -w 4 -k gevent, wrk over 50 connections. Latencies and CPU in us.",
+		sections: []string{"flask"}, layout: layoutPages, legend: latencyLegend,
+	},
+	{
+		name:     "adapters",
+		title:    "Caches of Python frameworks",
+		note:     "Each adapter beside the Redis backend of its framework, called in turn; 100 keys for many.",
+		sections: []string{"adapters"}, layout: layoutCaches,
+		legend: "Each cell: how many times as many operations a second as the Redis backend.",
+	},
+	{
 		name:  "waiting",
 		title: "Locks and queues, Go clients",
 		note: "lock: take a lock and release it. take: take an item of a queue and acknowledge it (LMOVE and LREM). " +
@@ -176,7 +183,7 @@ var questions = []question{
 		layout:   layoutPython,
 		legend:   pythonLegend,
 		summary: func(f []figure) []figure {
-			return without(only(f, "1 thread", "50 tasks"), "cyberdb_fast, encrypted")
+			return without(only(only(f, "1 thread", "50 tasks"), "lock", "job", "wake"), "cyberdb_fast, encrypted")
 		},
 		chart: "python-waiting-bars",
 		bars:  all,
@@ -185,7 +192,7 @@ var questions = []question{
 		name: "legacy", title: "The original CyberDB",
 		note:     "Its protocol has no pipelining. --legacy is cyberdb-fast with the original's protocol.",
 		sections: []string{"legacy"}, layout: layoutThroughput, legend: throughputLegend,
-		summary: func(f []figure) []figure { return only(unpipelined(f), "get", "set") },
+		summary: func(f []figure) []figure { return only(unpipelined(f), "get") },
 		chart:   "legacy-bars", bars: unpipelined,
 	},
 	{
@@ -228,11 +235,8 @@ func extremes(figures []figure) []figure {
 	return only(
 		figures,
 		"-c 1",
-		"-c 10,000",
-		"-P 1",
 		"-P 256",
 		"--keys 5,000,000",
-		"--value-size 4,096",
 		"--value-size 1,000,000",
 	)
 }

@@ -1,6 +1,6 @@
 """Measures Flask under gunicorn with each database: one read of a table for each page.
 
-    make bench-flask ARGS="--seconds 3 --rounds 7"
+    make bench-flask ARGS="--seconds 2 --rounds 9"
 
 bench_flask_app.py has the applications; each runs under `gunicorn -w 4 -k gevent`. wrk asks for
 their pages over 50 connections, in turn: one measurement of each application in a round, and the
@@ -53,8 +53,15 @@ class Scene(NamedTuple):
     gunicorn: subprocess.Popen[str]
 
 
-def start_databases(stack: ExitStack, work: str) -> Dict[str, int]:
-    """Starts the databases and fills them; returns the port of each."""
+class Database(NamedTuple):
+    """A database that is running."""
+
+    name: str
+    port: int
+
+
+def start_databases(stack: ExitStack, work: str) -> Dict[str, Database]:
+    """Starts the databases and fills them."""
     redis, fast, original = free_port(), free_port(), free_port()
     start(stack, ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", work])
     binary = str(TOP / "bin/cyberdb-fast")
@@ -68,7 +75,8 @@ def start_databases(stack: ExitStack, work: str) -> Dict[str, int]:
         wait_for(port)
     from redis import Redis
 
-    Redis(port=redis).set("content", CONTENT)
+    store = Redis(port=redis)
+    store.set("content", CONTENT)
     import cyberdb  # type: ignore[import-not-found,unused-ignore]
 
     for module, port in ((cyberdb_fast, fast), (cyberdb, original)):
@@ -78,19 +86,25 @@ def start_databases(stack: ExitStack, work: str) -> Dict[str, int]:
         proxy.create_cyberdict("centre")
         proxy.get_cyberdict("centre")["content"] = CONTENT
         proxy.close()
-    return {"redis": redis, "fast": fast, "original": original}
+    with cyberdb_fast.connect(f"cyberdbs://127.0.0.1:{fast}", password=PASSWORD) as client, client.get_proxy() as proxy:
+        info = proxy.info()
+    return {
+        "redis": Database(f"redis {store.info('server')['redis_version']}", redis),
+        "fast": Database(f"cyberdb-fast {info['version']}, {info['event_loops']} event loops, encrypted", fast),
+        "original": Database("the original CyberDB, encrypted", original),
+    }
 
 
-def start_scenes(stack: ExitStack, ports: Dict[str, int]) -> List[Scene]:
+def start_scenes(stack: ExitStack, databases: Dict[str, Database]) -> List[Scene]:
     """Starts the applications. The first one is what the others are compared with."""
     ours, theirs = f"cyberdb_fast {cyberdb_fast.__version__}", f"CyberDB {version('cyberdb')}"
     scenes = []
-    for client, kind, server, port in (
-        (f"redis-py {version('redis')}", "redis", "redis", ports["redis"]),
-        (ours, "fast", "cyberdb-fast, encrypted", ports["fast"]),
-        (f"{ours}, the tutorial's code", "tutorial", "cyberdb-fast, encrypted", ports["fast"]),
-        (f"{theirs}, the tutorial's code", "original", "the original CyberDB, encrypted", ports["original"]),
-        ("no database", "none", "", 0),
+    for client, kind, (server, port) in (
+        (f"redis-py {version('redis')}", "redis", databases["redis"]),
+        (ours, "fast", databases["fast"]),
+        (f"{ours}, the tutorial's code", "tutorial", databases["fast"]),
+        (f"{theirs}, the tutorial's code", "original", databases["original"]),
+        ("no database", "none", Database("", 0)),
     ):
         at = free_port()
         command = [str(Path(sys.executable).with_name("gunicorn")), "-w", str(WORKERS), "-k", "gevent"]
@@ -176,8 +190,8 @@ def show(lines: List[Dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=1, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, help="file for the measurements, made anew")
     parser.add_argument("--said", default="", help="what stands in the results as the command's ARGS")
     arguments = parser.parse_args()

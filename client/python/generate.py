@@ -74,8 +74,8 @@ from typing import (Any, Awaitable, Callable, Dict, Generic, Iterable, List, Map
 
 from . import dict_requests, list_requests, requests
 from .expiry import Duration
-from .replies import ABSENT, MISSING
-from .table import as_dict, as_list, updates
+from .replies import ABSENT, MISSING, Missing
+from .table import Items, as_dict, as_list, updates
 {needs}
 
 K = TypeVar("K")

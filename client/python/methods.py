@@ -32,8 +32,8 @@ from generate import only, python, waits
 
 from cyberdb_fast import dict_requests, list_requests
 from cyberdb_fast.expiry import Duration
-from cyberdb_fast.replies import ABSENT, MISSING
-from cyberdb_fast.table import as_dict, as_list, updates
+from cyberdb_fast.replies import ABSENT, MISSING, Missing
+from cyberdb_fast.table import Items, as_dict, as_list, updates
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -97,7 +97,7 @@ class DictMethods(Generic[K, V]):
         """
         return dict_requests.dict_replace(self._t, key, value, ttl)
 
-    def get_versioned(self, key: K) -> dict_requests.Versioned:
+    def get_versioned(self, key: K) -> dict_requests.Versioned[V]:
         """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError.
 
         A version is an int above 0. Each write gives key a new one, and no number comes twice.
@@ -149,6 +149,12 @@ class DictMethods(Generic[K, V]):
         """Returns the number of keys."""
         return dict_requests.dict_len(self._t)
 
+    @overload
+    def setdefault(
+        self: DictMethods[K, Optional[D]], key: K, default: None = None, *, ttl: Optional[Duration] = None
+    ) -> Optional[D]: ...
+    @overload
+    def setdefault(self, key: K, default: V, *, ttl: Optional[Duration] = None) -> V: ...
     def setdefault(self, key: K, default: Any = None, *, ttl: Optional[Duration] = None) -> Any:
         """Returns the value of key; sets it to default first if key is absent.
 
@@ -182,6 +188,20 @@ class DictMethods(Generic[K, V]):
         """Removes all items."""
         return dict_requests.dict_clear(self._t)
 
+    @overload
+    def update(self, other: Items[K, V], /, *, ttl: Optional[Duration] = None) -> None: ...
+    @overload
+    def update(
+        self: DictMethods[str, V], other: Items[str, V], *, ttl: Optional[Duration] = None, **kwargs: V
+    ) -> None: ...
+    @overload
+    def update(self, other: Iterable[Tuple[K, V]], /, *, ttl: Optional[Duration] = None) -> None: ...
+    @overload
+    def update(
+        self: DictMethods[str, V], other: Iterable[Tuple[str, V]], *, ttl: Optional[Duration] = None, **kwargs: V
+    ) -> None: ...
+    @overload
+    def update(self: DictMethods[str, V], *, ttl: Optional[Duration] = None, **kwargs: V) -> None: ...
     def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> None:
         """Sets many items in one request, which sets all of them or none.
 
@@ -234,7 +254,9 @@ class DictMethods(Generic[K, V]):
         """Sets many items in one request, all or none: update for a mapping or for pairs."""
         return dict_requests.dict_update(self._t, as_dict(items), ttl)
 
-    def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None, must_exist: bool = False) -> Any:
+    def increment(
+        self, key: K, by: V = dict_requests.ONE, *, ttl: Optional[Duration] = None, must_exist: bool = False
+    ) -> V:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
 
         No increment is lost, however many clients there are. by may be any number; a str or a list
@@ -256,7 +278,9 @@ class DictMethods(Generic[K, V]):
             else dict_requests.dict_increment(self._t, key, by, ttl)
         )
 
-    def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> bool:
+    def compare_and_set(
+        self, key: K, old: Union[V, Missing], new: Union[V, Missing], *, ttl: Optional[Duration] = None
+    ) -> bool:
         """Sets key to new if its value equals old; returns whether it did.
 
         ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline
@@ -320,6 +344,12 @@ class ListMethods(Generic[V]):
         """Returns the elements of a slice, as l[start:stop:step]. Errors: ValueError for step 0."""
         return list_requests.list_get(self._t, slice(start, stop, step))
 
+    @only("aio", "pipeline")
+    @overload
+    def set(self, index: SupportsIndex, value: V) -> None: ...
+    @only("aio", "pipeline")
+    @overload
+    def set(self, index: list_requests.Slice, value: Iterable[V]) -> None: ...
     @only("aio", "pipeline")
     def set(self, index: list_requests.Index, value: Any) -> None:
         """Sets the element at index, or the elements of a slice, as l[index] = value.

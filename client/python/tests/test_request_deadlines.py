@@ -213,8 +213,8 @@ def test_asyncio_has_the_deadline(server: Server, timeout: Optional[float], mill
     assert {deadline(one)[1] for one in seen} == {milliseconds}
 
 
-def test_a_repeated_request_has_a_deadline_of_its_own(server: Server) -> None:
-    """The connection is lost; the client waits for the second reply for the same time again."""
+def test_a_repeated_request_has_what_is_left_of_the_time(server: Server) -> None:
+    """The connection is lost; the second request has the deadline of the first."""
     seen: List[bytes] = []
 
     def answer(request_id: int) -> Iterable[bytes]:
@@ -228,7 +228,10 @@ def test_a_repeated_request_has_a_deadline_of_its_own(server: Server) -> None:
         client.get_proxy() as proxy,
     ):
         assert cyberdb_fast.CyberDict(proxy, "t")["k"] == 5
-    assert [deadline(one) for one in seen] == [(opcodes.DICT_GET, 30_000)] * 2
+    (_, first), (opcode, second) = [deadline(one) for one in seen]
+    assert (opcode, first) == (opcodes.DICT_GET, 30_000)
+    assert second is not None
+    assert 0 < second <= 30_000
 
 
 def test_the_error() -> None:

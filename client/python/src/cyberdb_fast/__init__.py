@@ -16,6 +16,7 @@ from .cached import cached
 from .client import Client, connect
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
+from .dict_requests import Versioned
 from .errors import (
     BackupCyberDBError,
     BadRequest,
@@ -114,6 +115,7 @@ __all__ = [
     "UnpackError",
     "UnsupportedFramework",
     "VersionMismatch",
+    "Versioned",
     "WrongFilenameCyberDBError",
     "WrongInputCyberDBError",
     "WrongPasswordCyberDBError",

@@ -36,8 +36,10 @@ from typing import (
     Mapping,
     NoReturn,
     Optional,
+    Type,
     TypeVar,
     Union,
+    overload,
 )
 
 from . import lock_requests, replies, requests
@@ -49,7 +51,7 @@ from .aio_tables import CyberDict, CyberList, Pipeline
 from .aio_waiting import Keeper, WaitingConnection, wait_for
 from .clock import MONOTONIC
 from .errors import DisconCyberDBError, WrongTableKind
-from .expiry import DictOptions, Duration, ListOptions, Policy
+from .expiry import DictOptions, Duration, ListOptions, NewDict, NewList, Policy
 from .frames import Reply
 from .proxy import check_dict_content, check_list_content
 from .replies import MISSING, Missing
@@ -61,8 +63,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 DEFAULT_MAX_CONNECTIONS = 2
+
+__all__ = ["Client", "CyberDict", "CyberList", "Lock", "Pipeline", "Proxy", "Subscription", "connect"]
 
 
 async def connect(
@@ -224,10 +230,23 @@ class Proxy:
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
+    @overload
+    async def create_cyberdict(
+        self, table_name: str, content: None = None, **options: Unpack[NewDict]
+    ) -> CyberDict[Any, Any]: ...
+    @overload
+    async def create_cyberdict(
+        self, table_name: str, content: Mapping[K, V], **options: Unpack[NewDict]
+    ) -> CyberDict[K, V]: ...
+    @overload
+    async def create_cyberdict(
+        self, table_name: str, key_type: Type[K], value_type: Type[V], /, **options: Unpack[NewDict]
+    ) -> CyberDict[K, V]: ...
     async def create_cyberdict(
         self,
         table_name: str,
-        content: Optional[Mapping[Any, Any]] = None,
+        content: Any = None,
+        value_type: Any = None,
         *,
         exist_ok: bool = False,
         ttl: Optional[Duration] = None,
@@ -241,7 +260,7 @@ class Proxy:
         await self._perform(
             requests.create_dict(
                 name,
-                check_dict_content(content),
+                check_dict_content(content, value_type),
                 exist_ok,
                 ttl=ttl,
                 idle=idle,
@@ -252,10 +271,22 @@ class Proxy:
         )
         return CyberDict(self, table_name)
 
+    @overload
+    async def create_cyberlist(
+        self, table_name: str, content: None = None, **options: Unpack[NewList]
+    ) -> CyberList[Any]: ...
+    @overload
+    async def create_cyberlist(
+        self, table_name: str, element_type: Type[V], /, **options: Unpack[NewList]
+    ) -> CyberList[V]: ...
+    @overload
+    async def create_cyberlist(
+        self, table_name: str, content: Iterable[V], **options: Unpack[NewList]
+    ) -> CyberList[V]: ...
     async def create_cyberlist(
         self,
         table_name: str,
-        content: Optional[Iterable[Any]] = None,
+        content: Any = None,
         *,
         exist_ok: bool = False,
         max_deliveries: Optional[int] = None,
@@ -270,12 +301,25 @@ class Proxy:
         )
         return CyberList(self, table_name)
 
-    async def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
+    @overload
+    async def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]: ...
+    @overload
+    async def get_cyberdict(self, table_name: str, key_type: Type[K], value_type: Type[V], /) -> CyberDict[K, V]: ...
+    async def get_cyberdict(  # the types are for type checkers
+        self,
+        table_name: str,
+        key_type: Any = None,  # noqa: ARG002 # for type checkers
+        value_type: Any = None,  # noqa: ARG002
+    ) -> CyberDict[Any, Any]:
         """Returns the dict of that name. Errors: NoSuchTable, WrongTableKind."""
         await self._expect(table_name, "dict")
         return CyberDict(self, table_name)
 
-    async def get_cyberlist(self, table_name: str) -> CyberList[Any]:
+    @overload
+    async def get_cyberlist(self, table_name: str) -> CyberList[Any]: ...
+    @overload
+    async def get_cyberlist(self, table_name: str, element_type: Type[V], /) -> CyberList[V]: ...
+    async def get_cyberlist(self, table_name: str, element_type: Any = None) -> CyberList[Any]:  # noqa: ARG002
         """Returns the list of that name. Errors: NoSuchTable, WrongTableKind."""
         await self._expect(table_name, "list")
         return CyberList(self, table_name)

@@ -31,7 +31,7 @@ from .expiry import KEEP_TTL, Duration, milliseconds, wait_milliseconds
 from .frames import Reply
 from .methods_aio import DictMethods, ListMethods
 from .pipeline import DictPipeline, ListPipeline
-from .replies import MISSING
+from .replies import MISSING, Missing
 from .requests import Request
 from .result import BasePipeline, Result, set_replies, values_or_errors
 from .table import preparation
@@ -124,7 +124,7 @@ class CyberDict(DictMethods[K, V]):
             await flat.aclose()
 
     async def modify(
-        self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None
+        self, key: K, change: Callable[[V], V], default: Union[V, Missing] = MISSING, *, ttl: Optional[Duration] = None
     ) -> V:
         """As cyberdb_fast.CyberDict.modify."""
         on_wire = KEEP_TTL if ttl is None else milliseconds(ttl)
@@ -134,7 +134,7 @@ class CyberDict(DictMethods[K, V]):
             except KeyError:
                 if default is MISSING:
                     raise
-                entry = dict_requests.Versioned(default, 0)
+                entry = dict_requests.Versioned(cast(V, default), 0)
             new = change(entry.value)
             try:
                 await self._perform(dict_requests.dict_set_if(self._t, key, new, entry.version, on_wire))
@@ -223,6 +223,10 @@ class CyberList(ListMethods[V]):
             return cast(V, await self._perform(list_requests.list_pop_left(self._t)))
         return cast(V, await self._perform_waiting(list_requests.list_pop_left_waiting(self._t, wait)))
 
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Awaitable[V]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Awaitable[List[V]]: ...
     def __getitem__(self, index: Any) -> Awaitable[Any]:
         return self._perform(list_requests.list_get(self._t, index))
 

@@ -20,6 +20,7 @@ from typing import (
     Union,
     ValuesView,
     cast,
+    overload,
 )
 
 from . import dict_requests, dict_snapshot, opcodes
@@ -29,12 +30,14 @@ from .errors import ConnectionLost, CyberDBError, LockLost, VersionMismatch
 from .expiry import KEEP_TTL, Duration, milliseconds
 from .holds import may_hold
 from .methods_sync import DictMethods
-from .replies import MISSING
+from .replies import MISSING, Missing
 from .requests import Request
 from .table import as_dict, preparation
 
 K = TypeVar("K")
 V = TypeVar("V")
+K2 = TypeVar("K2")
+V2 = TypeVar("V2")
 
 
 # get and pop have other overloads than those of Mapping.
@@ -84,11 +87,19 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
             return NotImplemented
         return self.copy() == as_dict(other)
 
+    @overload
+    def __or__(self, other: Mapping[K, V]) -> Dict[K, V]: ...
+    @overload
+    def __or__(self, other: Mapping[K2, V2]) -> Dict[Union[K, K2], Union[V, V2]]: ...
     def __or__(self, other: Mapping[Any, Any]) -> Dict[Any, Any]:
         if not isinstance(other, Mapping):
             return NotImplemented
         return dict(self.copy()) | (other if isinstance(other, dict) else as_dict(other))
 
+    @overload
+    def __ror__(self, other: Mapping[K, V]) -> Dict[K, V]: ...
+    @overload
+    def __ror__(self, other: Mapping[K2, V2]) -> Dict[Union[K, K2], Union[V, V2]]: ...
     def __ror__(self, other: Mapping[Any, Any]) -> Dict[Any, Any]:
         if not isinstance(other, Mapping):
             return NotImplemented
@@ -124,7 +135,9 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         """
         return DictItems(self)
 
-    def modify(self, key: K, change: Callable[[V], V], default: Any = MISSING, *, ttl: Optional[Duration] = None) -> V:
+    def modify(
+        self, key: K, change: Callable[[V], V], default: Union[V, Missing] = MISSING, *, ttl: Optional[Duration] = None
+    ) -> V:
         """Sets key to change(value) and returns the new value.
 
         change is called again if another client has written key in between. key keeps the deadline
@@ -141,7 +154,7 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
             except KeyError:
                 if default is MISSING:
                     raise
-                entry = dict_requests.Versioned(default, 0)
+                entry = dict_requests.Versioned(cast(V, default), 0)
             new = change(entry.value)
             try:
                 self._perform(dict_requests.dict_set_if(self._t, key, new, entry.version, on_wire))

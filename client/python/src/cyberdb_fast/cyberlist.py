@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, List, MutableSequence, Optional, SupportsIndex, TypeVar, cast, overload
+from typing import (
+    Any,
+    Iterable,
+    Iterator,
+    List,
+    MutableSequence,
+    Optional,
+    SupportsIndex,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
 
 from . import dict_requests, list_requests, opcodes
 from .expiry import Duration, wait_milliseconds
@@ -10,6 +22,7 @@ from .methods_sync import ListMethods
 from .table import as_list
 
 V = TypeVar("V")
+V2 = TypeVar("V2")
 
 
 class CyberList(ListMethods[V], MutableSequence[V]):
@@ -107,9 +120,17 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     def __ge__(self, other: object) -> bool:
         return self.copy() >= as_list(other) if isinstance(other, (list, CyberList)) else NotImplemented
 
+    @overload
+    def __add__(self, other: Union[List[V], CyberList[V]]) -> List[V]: ...
+    @overload
+    def __add__(self, other: Union[List[V2], CyberList[V2]]) -> List[Union[V, V2]]: ...
     def __add__(self, other: Any) -> List[Any]:
         return self.copy() + as_list(other) if isinstance(other, (list, CyberList)) else NotImplemented
 
+    @overload
+    def __radd__(self, other: List[V]) -> List[V]: ...
+    @overload
+    def __radd__(self, other: List[V2]) -> List[Union[V, V2]]: ...
     def __radd__(self, other: Any) -> List[Any]:
         return as_list(other) + self.copy() if isinstance(other, list) else NotImplemented
 

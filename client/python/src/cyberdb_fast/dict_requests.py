@@ -36,19 +36,42 @@ from .requests import Request, StreamRequest, WaitingRequest, with_extension, wi
 from .values import Decoder, encode, encode_items, encode_key, encode_keys
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
-class Versioned(NamedTuple):
-    """A value and the version of its entry."""
-
-    value: Any
-    version: int
+ONE: Any = 1  # the default of increment, whatever the type of its values
 
 
-class _WithVersion(Request[Versioned]):
+class Versioned(Tuple[V, int]):
+    """A value and the version of its entry: a pair."""
+
     __slots__ = ()
 
-    def result(self, reply: Reply) -> Versioned:
+    def __new__(cls, value: V, version: int) -> Versioned[V]:
+        """As Versioned(value, version)."""
+        return super().__new__(cls, (value, version))
+
+    def __getnewargs__(self) -> Tuple[V, int]:
+        return self.value, self.version
+
+    def __repr__(self) -> str:
+        return f"Versioned(value={self.value!r}, version={self.version!r})"
+
+    @property
+    def value(self) -> V:
+        """The value, as it was read."""
+        return self[0]
+
+    @property
+    def version(self) -> int:
+        """The version of the entry."""
+        return self[1]
+
+
+class _WithVersion(Request[Versioned[Any]]):
+    __slots__ = ()
+
+    def result(self, reply: Reply) -> Versioned[Any]:
         return Versioned(super().result(reply), reply.version)
 
 
@@ -70,7 +93,7 @@ class _WithDefault(Request[Any]):
         return super().result(reply)
 
 
-def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned]:
+def dict_get_versioned(t: bytes, key: Any) -> Request[Versioned[Any]]:
     return _WithVersion(opcodes.DICT_GET, t + encode_key(key), read_one, key, frames.WANT_VERSION)
 
 

@@ -47,6 +47,25 @@ class DictOptions(TypedDict):
     policy: Policy
 
 
+class NewDict(TypedDict, total=False):
+    """How a dict is created: see Proxy.create_cyberdict."""
+
+    exist_ok: bool
+    ttl: Optional[Duration]
+    idle: Optional[Duration]
+    max_entries: Optional[int]
+    max_bytes: Optional[int]
+    policy: Optional[Policy]
+
+
+class NewList(TypedDict, total=False):
+    """How a list is created: see Proxy.create_cyberlist."""
+
+    exist_ok: bool
+    max_deliveries: Optional[int]
+    dead_letter: Optional[str]
+
+
 def wait_milliseconds(wait: Optional[Duration], name: str = "wait") -> Optional[int]:
     """Returns a time to wait as milliseconds, rounded up; None if it is None or infinite.
 

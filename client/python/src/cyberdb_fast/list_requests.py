@@ -33,6 +33,7 @@ DEFAULT_LEASE = 60
 IN_LINE = 1
 
 Index = Union[SupportsIndex, slice]
+Slice = slice  # in classes that have a method of that name
 
 
 def _position(index: Any) -> bytes:

@@ -25,9 +25,9 @@ from typing import (
 
 from . import dict_requests, list_requests
 from .expiry import Duration
-from .replies import ABSENT, MISSING
+from .replies import ABSENT, MISSING, Missing
 from .result import Adding, Result
-from .table import as_dict, as_list, updates
+from .table import Items, as_dict, as_list, updates
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -67,7 +67,7 @@ class DictMethods(Adding, Generic[K, V]):
         """Sets key to value, as set, if key is present; returns whether it did."""
         return self._add(dict_requests.dict_replace(self._t, key, value, ttl))
 
-    def get_versioned(self, key: K) -> Result[dict_requests.Versioned]:
+    def get_versioned(self, key: K) -> Result[dict_requests.Versioned[V]]:
         """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError.
 
         A version is an int above 0. Each write gives key a new one, and no number comes twice.
@@ -107,6 +107,12 @@ class DictMethods(Adding, Generic[K, V]):
         """Returns the number of keys."""
         return self._add(dict_requests.dict_len(self._t))
 
+    @overload
+    def setdefault(
+        self: DictMethods[K, Optional[D]], key: K, default: None = None, *, ttl: Optional[Duration] = None
+    ) -> Result[Optional[D]]: ...
+    @overload
+    def setdefault(self, key: K, default: V, *, ttl: Optional[Duration] = None) -> Result[V]: ...
     def setdefault(self, key: K, default: Any = None, *, ttl: Optional[Duration] = None) -> Result[Any]:
         """Returns the value of key; sets it to default first if key is absent.
 
@@ -133,6 +139,20 @@ class DictMethods(Adding, Generic[K, V]):
         """Removes all items."""
         return self._add(dict_requests.dict_clear(self._t))
 
+    @overload
+    def update(self, other: Items[K, V], /, *, ttl: Optional[Duration] = None) -> Result[None]: ...
+    @overload
+    def update(
+        self: DictMethods[str, V], other: Items[str, V], *, ttl: Optional[Duration] = None, **kwargs: V
+    ) -> Result[None]: ...
+    @overload
+    def update(self, other: Iterable[Tuple[K, V]], /, *, ttl: Optional[Duration] = None) -> Result[None]: ...
+    @overload
+    def update(
+        self: DictMethods[str, V], other: Iterable[Tuple[str, V]], *, ttl: Optional[Duration] = None, **kwargs: V
+    ) -> Result[None]: ...
+    @overload
+    def update(self: DictMethods[str, V], *, ttl: Optional[Duration] = None, **kwargs: V) -> Result[None]: ...
     def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> Result[None]:
         """Sets many items in one request, which sets all of them or none.
 
@@ -171,8 +191,8 @@ class DictMethods(Adding, Generic[K, V]):
         return self._add(dict_requests.dict_update(self._t, as_dict(items), ttl))
 
     def increment(
-        self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None, must_exist: bool = False
-    ) -> Result[Any]:
+        self, key: K, by: V = dict_requests.ONE, *, ttl: Optional[Duration] = None, must_exist: bool = False
+    ) -> Result[V]:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
 
         No increment is lost, however many clients there are. by may be any number; a str or a list
@@ -189,7 +209,9 @@ class DictMethods(Adding, Generic[K, V]):
             else dict_requests.dict_increment(self._t, key, by, ttl)
         )
 
-    def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> Result[bool]:
+    def compare_and_set(
+        self, key: K, old: Union[V, Missing], new: Union[V, Missing], *, ttl: Optional[Duration] = None
+    ) -> Result[bool]:
         """Sets key to new if its value equals old; returns whether it did.
 
         ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline
@@ -240,6 +262,10 @@ class ListMethods(Adding, Generic[V]):
         """Returns the elements of a slice, as l[start:stop:step]. Errors: ValueError for step 0."""
         return self._add(list_requests.list_get(self._t, slice(start, stop, step)))
 
+    @overload
+    def set(self, index: SupportsIndex, value: V) -> Result[None]: ...
+    @overload
+    def set(self, index: list_requests.Slice, value: Iterable[V]) -> Result[None]: ...
     def set(self, index: list_requests.Index, value: Any) -> Result[None]:
         """Sets the element at index, or the elements of a slice, as l[index] = value.
 

@@ -20,13 +20,14 @@ from typing import (
     Tuple,
     TypeVar,
     Union,
+    cast,
     overload,
 )
 
 from . import dict_requests, list_requests
 from .expiry import Duration
-from .replies import ABSENT, MISSING
-from .table import Handle, as_dict, as_list, updates
+from .replies import ABSENT, MISSING, Missing
+from .table import Handle, Items, as_dict, as_list, updates
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -86,7 +87,7 @@ class DictMethods(Handle, Generic[K, V]):
         """
         return self._perform(dict_requests.dict_replace(self._t, key, value, ttl))
 
-    def get_versioned(self, key: K) -> dict_requests.Versioned:
+    def get_versioned(self, key: K) -> dict_requests.Versioned[V]:
         """Returns the value of key and its version, for set_if and delete_if. Errors: KeyError.
 
         A version is an int above 0. Each write gives key a new one, and no number comes twice.
@@ -135,6 +136,12 @@ class DictMethods(Handle, Generic[K, V]):
         """Returns the number of keys."""
         return self._perform(dict_requests.dict_len(self._t))
 
+    @overload
+    def setdefault(
+        self: DictMethods[K, Optional[D]], key: K, default: None = None, *, ttl: Optional[Duration] = None
+    ) -> Optional[D]: ...
+    @overload
+    def setdefault(self, key: K, default: V, *, ttl: Optional[Duration] = None) -> V: ...
     def setdefault(self, key: K, default: Any = None, *, ttl: Optional[Duration] = None) -> Any:
         """Returns the value of key; sets it to default first if key is absent.
 
@@ -168,6 +175,20 @@ class DictMethods(Handle, Generic[K, V]):
         """Removes all items."""
         self._perform(dict_requests.dict_clear(self._t))
 
+    @overload
+    def update(self, other: Items[K, V], /, *, ttl: Optional[Duration] = None) -> None: ...
+    @overload
+    def update(
+        self: DictMethods[str, V], other: Items[str, V], *, ttl: Optional[Duration] = None, **kwargs: V
+    ) -> None: ...
+    @overload
+    def update(self, other: Iterable[Tuple[K, V]], /, *, ttl: Optional[Duration] = None) -> None: ...
+    @overload
+    def update(
+        self: DictMethods[str, V], other: Iterable[Tuple[str, V]], *, ttl: Optional[Duration] = None, **kwargs: V
+    ) -> None: ...
+    @overload
+    def update(self: DictMethods[str, V], *, ttl: Optional[Duration] = None, **kwargs: V) -> None: ...
     def update(self, *args: Any, ttl: Optional[Duration] = None, **kwargs: Any) -> None:
         """Sets many items in one request, which sets all of them or none.
 
@@ -204,7 +225,9 @@ class DictMethods(Handle, Generic[K, V]):
         """Sets many items in one request, all or none: update for a mapping or for pairs."""
         self._perform(dict_requests.dict_update(self._t, as_dict(items), ttl))
 
-    def increment(self, key: K, by: Any = 1, *, ttl: Optional[Duration] = None, must_exist: bool = False) -> Any:
+    def increment(
+        self, key: K, by: V = dict_requests.ONE, *, ttl: Optional[Duration] = None, must_exist: bool = False
+    ) -> V:
         """Adds by to the value of key, or to 0 if key is absent, and returns the sum.
 
         No increment is lost, however many clients there are. by may be any number; a str or a list
@@ -220,13 +243,18 @@ class DictMethods(Handle, Generic[K, V]):
         >>> d.increment("10.1.2.3", ttl=60) <= 100  # a rate limit: 100 in a minute
         True
         """
-        return self._perform(
-            dict_requests.dict_increment_present(self._t, key, by)
-            if must_exist
-            else dict_requests.dict_increment(self._t, key, by, ttl)
+        return cast(
+            V,
+            self._perform(
+                dict_requests.dict_increment_present(self._t, key, by)
+                if must_exist
+                else dict_requests.dict_increment(self._t, key, by, ttl)
+            ),
         )
 
-    def compare_and_set(self, key: K, old: Any, new: Any, *, ttl: Optional[Duration] = None) -> bool:
+    def compare_and_set(
+        self, key: K, old: Union[V, Missing], new: Union[V, Missing], *, ttl: Optional[Duration] = None
+    ) -> bool:
         """Sets key to new if its value equals old; returns whether it did.
 
         ABSENT as old means that key is absent, ABSENT as new removes key. key keeps the deadline

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Type,
+    TypeVar,
+    Union,
+    get_origin,
+    overload,
+)
 
 from . import lock_requests, requests
 from .background import Background
 from .cyberdict import CyberDict
 from .cyberlist import CyberList
 from .errors import DisconCyberDBError, NoSuchTable, WrongInputCyberDBError, WrongTableKind
-from .expiry import DictOptions, Duration, ListOptions, Policy
+from .expiry import DictOptions, Duration, ListOptions, NewDict, NewList, Policy
 from .frames import Reply
 from .lock import Lock
 from .pipeline import Pipeline
@@ -20,13 +35,24 @@ from .subscription import Subscription
 from .table import as_dict
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from .client import Client
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-def check_dict_content(content: Any) -> Dict[Any, Any]:
-    """Returns content as a dict, for a new table. WrongInputCyberDBError if it is not a mapping."""
+def check_dict_content(content: Any, value_type: Any) -> Dict[Any, Any]:
+    """Returns content as a dict, for a new table. WrongInputCyberDBError if it is not a mapping.
+
+    With value_type, content is not the content but the type of the keys.
+    """
+    if value_type is not None and not isinstance(content, Mapping):
+        return {}
+    if value_type is not None:
+        raise WrongInputCyberDBError("a new dict has content, or the types of its keys and values, not both")
     if not isinstance(content, (Mapping, type(None))):
         raise WrongInputCyberDBError(f"the content of a dict must be a mapping, got {type(content).__name__}")
     return {} if content is None else as_dict(content)
@@ -35,8 +61,11 @@ def check_dict_content(content: Any) -> Dict[Any, Any]:
 def check_list_content(content: Any) -> Iterable[Any]:
     """Returns content as an iterable, for a new table.
 
-    WrongInputCyberDBError if it is a string, bytes, a mapping or not iterable.
+    A type is that of the elements, and no content. WrongInputCyberDBError if it is a string, bytes,
+    a mapping or not iterable.
     """
+    if isinstance(content, type) or get_origin(content) is not None:
+        return ()
     if isinstance(content, (str, bytes, Mapping)) or not isinstance(content, (Iterable, type(None))):
         raise WrongInputCyberDBError(
             f"the content of a list must be an iterable of elements, got {type(content).__name__}"
@@ -89,10 +118,23 @@ class Proxy:
             "a Proxy belongs to its Client and cannot be pickled or copied: call get_proxy() where it is needed"
         )
 
+    @overload
+    def create_cyberdict(
+        self, table_name: str, content: None = None, **options: Unpack[NewDict]
+    ) -> CyberDict[Any, Any]: ...
+    @overload
+    def create_cyberdict(
+        self, table_name: str, content: Mapping[K, V], **options: Unpack[NewDict]
+    ) -> CyberDict[K, V]: ...
+    @overload
+    def create_cyberdict(
+        self, table_name: str, key_type: Type[K], value_type: Type[V], /, **options: Unpack[NewDict]
+    ) -> CyberDict[K, V]: ...
     def create_cyberdict(
         self,
         table_name: str,
-        content: Optional[Mapping[Any, Any]] = None,
+        content: Any = None,
+        value_type: Any = None,
         *,
         exist_ok: bool = False,
         ttl: Optional[Duration] = None,
@@ -102,6 +144,12 @@ class Proxy:
         policy: Optional[Policy] = None,
     ) -> CyberDict[Any, Any]:
         """Creates a dict with the given content and returns it.
+
+            ages = proxy.create_cyberdict("ages", {"ada": 36}, exist_ok=True)
+            teams = proxy.create_cyberdict("teams", str, List[str])
+
+        The second form is for type checkers: teams is a CyberDict[str, List[str]]. The types of
+        keys and values are not checked when the program runs.
 
         With exist_ok, an existing dict is returned unchanged, with the options that it has. The
         options of a new dict, none of which is the default:
@@ -124,7 +172,7 @@ class Proxy:
         self._perform(
             requests.create_dict(
                 name,
-                check_dict_content(content),
+                check_dict_content(content, value_type),
                 exist_ok,
                 ttl=ttl,
                 idle=idle,
@@ -135,16 +183,26 @@ class Proxy:
         )
         return CyberDict(self, table_name)
 
+    @overload
+    def create_cyberlist(self, table_name: str, content: None = None, **options: Unpack[NewList]) -> CyberList[Any]: ...
+    @overload
+    def create_cyberlist(
+        self, table_name: str, element_type: Type[V], /, **options: Unpack[NewList]
+    ) -> CyberList[V]: ...
+    @overload
+    def create_cyberlist(self, table_name: str, content: Iterable[V], **options: Unpack[NewList]) -> CyberList[V]: ...
     def create_cyberlist(
         self,
         table_name: str,
-        content: Optional[Iterable[Any]] = None,
+        content: Any = None,
         *,
         exist_ok: bool = False,
         max_deliveries: Optional[int] = None,
         dead_letter: Optional[str] = None,
     ) -> CyberList[Any]:
         """Creates a list with the given content and returns it; otherwise as create_cyberdict.
+
+        A type in place of the content is that of the elements: create_cyberlist("jobs", Job).
 
         The options of a new list, which are given together, are about CyberList.take: an item that
         was delivered max_deliveries times and would return goes to the end of the list dead_letter
@@ -161,15 +219,31 @@ class Proxy:
         )
         return CyberList(self, table_name)
 
-    def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]:
+    @overload
+    def get_cyberdict(self, table_name: str) -> CyberDict[Any, Any]: ...
+    @overload
+    def get_cyberdict(self, table_name: str, key_type: Type[K], value_type: Type[V], /) -> CyberDict[K, V]: ...
+    def get_cyberdict(  # the types are for type checkers
+        self,
+        table_name: str,
+        key_type: Any = None,  # noqa: ARG002 # for type checkers
+        value_type: Any = None,  # noqa: ARG002
+    ) -> CyberDict[Any, Any]:
         """Returns the dict of that name.
+
+        For type checkers, the types of its keys and values may follow: get_cyberdict("teams", str,
+        List[str]). They are not checked when the program runs.
 
         Errors: NoSuchTable, WrongTableKind, WrongInputCyberDBError.
         """
         self._expect(table_name, "dict")
         return CyberDict(self, table_name)
 
-    def get_cyberlist(self, table_name: str) -> CyberList[Any]:
+    @overload
+    def get_cyberlist(self, table_name: str) -> CyberList[Any]: ...
+    @overload
+    def get_cyberlist(self, table_name: str, element_type: Type[V], /) -> CyberList[V]: ...
+    def get_cyberlist(self, table_name: str, element_type: Any = None) -> CyberList[Any]:  # noqa: ARG002
         """Returns the list of that name. Errors: those of get_cyberdict."""
         self._expect(table_name, "list")
         return CyberList(self, table_name)

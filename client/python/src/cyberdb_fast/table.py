@@ -10,6 +10,7 @@ from typing import (
     Iterable,
     Iterator,
     List,
+    Mapping,
     NoReturn,
     Optional,
     Protocol,
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from .background import Background
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsKeysAndGetItem
+
+    Items = SupportsKeysAndGetItem  # what dict.update takes, besides pairs
+else:
+    Items = Mapping
 
 # Changes a request before it is sent, and returns it.
 Prepare = Callable[[Request[Any]], Request[Any]]

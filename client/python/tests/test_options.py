@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import inspect
 import os
 import re
@@ -21,6 +22,7 @@ from cyberdb_fast import (
     DisconCyberDBError,
     Server,
     ServerUnreachable,
+    UnsupportedFramework,
     WrongInputCyberDBError,
     aio,
     opcodes,
@@ -44,6 +46,7 @@ OTHERS = {
     "keep_alive": (None, "none"),
     "max_reply_bytes": (1000, "1000"),
     "track_changes": (True, "true"),
+    "tracing": (True, "true"),
     "check": (False, "false"),
 }
 
@@ -114,6 +117,13 @@ def test_an_unknown_argument() -> None:
     for port in (-1, 65536, "9980"):
         with pytest.raises(WrongInputCyberDBError, match="port must be a whole number from 0 to 65535"):
             cyberdb_fast.connect("db", port)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("opentelemetry") is not None, reason="it is installed")
+def test_tracing_needs_its_extra() -> None:
+    for connect in (cyberdb_fast.connect, lambda *args, **options: asyncio.run(aio.connect(*args, **options))):
+        with pytest.raises(UnsupportedFramework, match=r"pip install 'cyberdb-fast\[opentelemetry\]'"):
+            connect(password="x", tracing=True, check=False)
 
 
 def test_the_documents_have_all_options() -> None:

@@ -85,7 +85,10 @@ async def connect(
     no effect: tasks share connections.
     """
     settings = make_settings(host, port, password, encrypt, time_out, options, max_connections=DEFAULT_MAX_CONNECTIONS)
-    client = Client(settings)
+    kind = Client
+    if settings.tracing:
+        from .tracing import TracedAioClient as kind
+    client = kind(settings)
     if settings.check:
         await client.check()
     return client

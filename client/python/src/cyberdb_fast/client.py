@@ -70,14 +70,19 @@ def connect(
     track_changes    a LostChangeWarning reports changes to values that were read and not stored
                      again: see the README. None: the environment variable CYBERDB_TRACK_CHANGES
                      decides, or else Python's development mode
+    tracing          whether requests have spans of OpenTelemetry: see the README (False)
     check            whether a connection is opened at once (True)
 
     Errors: ServerUnreachable, which is a ConnectionRefusedError; WrongPasswordCyberDBError;
     EncryptionMismatch; ConnectionRefused; Overloaded; ProtocolError; WrongInputCyberDBError if an
-    argument is out of range; TypeError if there is no such option.
+    argument is out of range; TypeError if there is no such option; UnsupportedFramework if tracing
+    lacks OpenTelemetry.
     """
     settings = make_settings(host, port, password, encrypt, time_out, options)
-    client = Client(settings)
+    kind = Client
+    if settings.tracing:
+        from .tracing import TracedClient as kind
+    client = kind(settings)
     if settings.check:
         client.check()
     return client

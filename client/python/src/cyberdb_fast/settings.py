@@ -75,6 +75,7 @@ OPTIONS: Dict[str, Option] = {
     "keep_alive": Option(int, 60, 1, 32767, "seconds", "off"),
     "max_reply_bytes": Option(int, DEFAULT_MAX_REPLY_BYTES, 1, 1 << 50, "bytes"),
     "track_changes": Option(bool, None, none="as the environment says"),
+    "tracing": Option(bool, False),
     "check": Option(bool, True),
 }
 
@@ -93,6 +94,7 @@ class Options(TypedDict, total=False):
     keep_alive: Optional[int]
     max_reply_bytes: int
     track_changes: Optional[bool]
+    tracing: bool
     check: bool
 
 
@@ -120,6 +122,7 @@ class Settings:
     keep_alive: Optional[int]  # the system asks a silent server for a sign of life after this time
     max_reply_bytes: int  # of one reply, in memory
     track_changes: bool
+    tracing: bool  # whether requests have spans of OpenTelemetry
     check: bool  # whether connect() opens a connection
 
     @property

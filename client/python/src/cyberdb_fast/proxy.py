@@ -146,9 +146,9 @@ class Proxy:
         """Creates a dict with the given content and returns it.
 
             ages = proxy.create_cyberdict("ages", {"ada": 36}, exist_ok=True)
-            teams = proxy.create_cyberdict("teams", str, List[str])
+            teams = proxy.create_cyberdict("teams", str, list)
 
-        The second form is for type checkers: teams is a CyberDict[str, List[str]]. The types of
+        The second form is for type checkers: teams is a CyberDict[str, list]. The types of
         keys and values are not checked when the program runs.
 
         With exist_ok, an existing dict is returned unchanged, with the options that it has. The

@@ -34,8 +34,8 @@ from typing import (
     Iterable,
     List,
     Mapping,
-    NoReturn,
     Optional,
+    Tuple,
     Type,
     TypeVar,
     Union,
@@ -53,6 +53,7 @@ from .clock import MONOTONIC
 from .errors import DisconCyberDBError, WrongTableKind
 from .expiry import DictOptions, Duration, ListOptions, NewDict, NewList, Policy
 from .frames import Reply
+from .handles import Registry, without_password
 from .proxy import check_dict_content, check_list_content
 from .replies import MISSING, Missing
 from .requests import Request, StreamRequest, Table, WaitingRequest
@@ -85,10 +86,8 @@ async def connect(
     no effect: tasks share connections.
     """
     settings = make_settings(host, port, password, encrypt, time_out, options, max_connections=DEFAULT_MAX_CONNECTIONS)
-    kind = Client
-    if settings.tracing:
-        from .tracing import TracedAioClient as kind
-    client = kind(settings)
+    client = _of(settings)
+    _registry.add(settings, client)
     if settings.check:
         await client.check()
     return client
@@ -109,11 +108,18 @@ class Client:
         """Returns a new proxy, which is not connected yet."""
         return Proxy(self)
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("a Client has connections and cannot be pickled or copied: await connect() in each process")
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return unpickled_client, (without_password(self._settings),)
+
+    def __copy__(self) -> Client:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Client:
+        return self
 
     async def close(self) -> None:
         """Closes all connections. Tasks that wait for a reply get a DisconCyberDBError."""
+        _registry.remove(self._settings, self)
         self._connections.close()
         await asyncio.sleep(0)
 
@@ -210,12 +216,38 @@ class Client:
         return self._settings.request_timeout
 
 
+def _of(settings: Settings) -> Client:
+    """A client with these settings. Errors: UnsupportedFramework if tracing lacks OpenTelemetry."""
+    kind = Client
+    if settings.tracing:
+        from .tracing import TracedAioClient as kind
+    return kind(settings)
+
+
+_registry: Registry[Client] = Registry(_of)
+
+
+def unpickled_client(settings: Settings) -> Client:
+    """As client.unpickled."""
+    return _registry.find(settings)
+
+
+def unpickled_proxy(client: Client, connected: bool) -> Proxy:
+    """As proxy.unpickled."""
+    proxy = Proxy(client)
+    proxy._connected = connected
+    return proxy
+
+
 class Proxy:
     """Access to the tables of a server, between connect() and close() or in `async with`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._connected = False
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return unpickled_proxy, (self._client, self._connected)
 
     async def connect(self) -> None:
         """Makes sure that there is a connection. Errors: those of aio.connect."""

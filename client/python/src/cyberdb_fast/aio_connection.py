@@ -26,6 +26,7 @@ from .errors import (
 )
 from .foreign import UNANSWERED, located
 from .frames import Reply
+from .handles import with_password
 from .handshake import Opening
 from .keys import key_ring
 from .log import log
@@ -133,7 +134,8 @@ class Connection(asyncio.Protocol):
         which means that the client is closed.
         """
         try:
-            connection = await first_of(cls._open(asyncio.get_running_loop(), settings), settings.connect_timeout, end)
+            opening = cls._open(asyncio.get_running_loop(), with_password(settings))
+            connection = await first_of(opening, settings.connect_timeout, end)
         except DisconCyberDBError:
             raise
         except OSError as e:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, AsyncGenerator, Awaitable, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, AsyncGenerator, Awaitable, Protocol, Tuple, TypeVar
 
 from . import requests
 from .requests import Request, StreamRequest, WaitingRequest
-from .table import Fence, Prepare, fencing, preparation
+from .table import Fence, Prepare, fencing, picklable, preparation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,6 +34,9 @@ class Prepared:
 
     def __init__(self, sender: Sender, prepare: Prepare) -> None:
         self._sender, self._own = sender, prepare
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self._sender, picklable(self._own))
 
     def prepare(self, request: Request[T]) -> Request[T]:
         """Changes a request as this sender, and those that it wraps, do; returns it."""
@@ -80,6 +83,9 @@ class Handle:
     def fenced(self, lock: Fence) -> Self:
         """The same table, for requests while the caller's hold lasts. See CyberDict.fenced."""
         return type(self)(Prepared(self._sender, fencing(self._sender, lock)), self._name)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self._sender, self._name)
 
     __iter__ = None  # otherwise Python would try [0], [1], ... forever, also for `in`
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from . import replies, requests
 from .affinity import assign_process_number, current_hub, current_location
@@ -15,6 +15,7 @@ from .clock import MONOTONIC
 from .connection import Connection, NotSent
 from .errors import ConnectionLost, TooLarge
 from .frames import Reply
+from .handles import Registry, without_password
 from .pool import Pool
 from .proxy import Proxy
 from .requests import Request, StreamRequest, WaitingRequest
@@ -79,10 +80,8 @@ def connect(
     lacks OpenTelemetry.
     """
     settings = make_settings(host, port, password, encrypt, time_out, options)
-    kind = Client
-    if settings.tracing:
-        from .tracing import TracedClient as kind
-    client = kind(settings)
+    client = _of(settings)
+    _registry.add(settings, client)
     if settings.check:
         client.check()
     return client
@@ -92,7 +91,8 @@ class Client:
     """A server and a pool of connections to it.
 
     Threads and greenlets may share a client. After a fork both processes may use it. A program
-    makes one client and keeps it: `with client:` closes it at the end.
+    makes one client and keeps it: `with client:` closes it at the end. A pickle of it has no
+    password: see the README.
 
         with client.get_proxy() as proxy:
             print(proxy.tables())
@@ -134,6 +134,7 @@ class Client:
     def close(self) -> None:
         """Closes all connections. Afterwards, requests raise DisconCyberDBError."""
         self._closed = True
+        _registry.remove(self._settings, self)
         for batcher in list(self._hub_batchers.values()):
             batcher.pool.closed = True  # their own threads close the connections
             batcher.background.close()
@@ -146,10 +147,14 @@ class Client:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(
-            "a Client has connections and cannot be pickled or copied: call connect() in each process, or fork"
-        )
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return unpickled, (without_password(self._settings),)
+
+    def __copy__(self) -> Client:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Client:
+        return self
 
     def check(self) -> None:
         """Makes sure that there is a connection. Errors: those of connect()."""
@@ -355,6 +360,22 @@ ENTRY_POINTS.update(
 )
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _of(settings: Settings) -> Client:
+    """A client with these settings. Errors: UnsupportedFramework if tracing lacks OpenTelemetry."""
+    kind = Client
+    if settings.tracing:
+        from .tracing import TracedClient as kind
+    return kind(settings)
+
+
+_registry: Registry[Client] = Registry(_of)
+
+
+def unpickled(settings: Settings) -> Client:
+    """The client of this process that a pickle stands for; see handles.py."""
+    return _registry.find(settings)
 
 
 def _after_fork() -> None:

@@ -36,6 +36,7 @@ from .frames import (
     new_reply,
     unpack_header,
 )
+from .handles import with_password
 from .handshake import Opening
 from .keys import key_ring
 from .log import log
@@ -97,7 +98,7 @@ class Connection:
         Errors: ServerUnreachable, ConnectionRefused and its kinds, Overloaded,
         WrongPasswordCyberDBError, ProtocolError.
         """
-        settings = self._settings
+        settings = with_password(self._settings)
         try:
             self.socket = with_deadline(_connect(settings))
         except OSError as e:

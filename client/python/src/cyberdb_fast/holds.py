@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, List, Optional
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from . import lock_requests
 from .affinity import PROCESS
@@ -30,6 +31,8 @@ class Hold(Lease):
 class BaseLock:
     """The settings of a lock or semaphore, and what its users in this process hold."""
 
+    _proxy: Any
+
     def __init__(
         self,
         name: str,
@@ -55,6 +58,12 @@ class BaseLock:
             raise ValueError(f"n must be 1 to {MAX_SEMAPHORE}, got {n}")
         self._n = n
         self._holds: List[Hold] = []  # each change is one operation of the list
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """A copy, also from a pickle, is the same lock, of which nothing is held."""
+        times = (self._ttl, self._wait, None if self._max_hold is None else self._max_hold * 1000)
+        ttl, wait, max_hold = (None if time is None else timedelta(milliseconds=time) for time in times)
+        return type(self), (self._proxy, self._name, ttl, wait, self._renew, max_hold, self._reentrant, self._n)
 
     @property
     def name(self) -> str:

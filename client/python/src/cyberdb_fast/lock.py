@@ -39,7 +39,7 @@ class Lock(BaseLock):
         n: int = 1,
     ) -> None:
         super().__init__(name, ttl, wait, renew, max_hold, reentrant, n)
-        self._proxy = proxy
+        self._proxy: Proxy = proxy
 
     def acquire(self, blocking: bool = True, timeout: Duration = -1) -> bool:
         """Acquires the lock; returns whether it did.

@@ -11,8 +11,8 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NoReturn,
     Optional,
+    Tuple,
     Type,
     TypeVar,
     Union,
@@ -73,6 +73,14 @@ def check_list_content(content: Any) -> Iterable[Any]:
     return () if content is None else content
 
 
+def unpickled(client: Client, connected: bool) -> Proxy:
+    """A copy of a proxy, from a pickle or deepcopy."""
+    proxy = Proxy(client)
+    if connected:
+        proxy._uses.append(_CONNECT)
+    return proxy
+
+
 _CONNECT, _WITH = "connect", "with"
 
 
@@ -113,10 +121,8 @@ class Proxy:
         with suppress(ValueError):  # close() was called inside the `with`
             self._uses.remove(_WITH)
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(
-            "a Proxy belongs to its Client and cannot be pickled or copied: call get_proxy() where it is needed"
-        )
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return unpickled, (self._client, bool(self._uses))
 
     @overload
     def create_cyberdict(

@@ -215,7 +215,10 @@ def find_password(password: Optional[str]) -> str:
     if password is None:
         password = os.environ.get("CYBERDB_PASSWORD")
     if password is None and (path := os.environ.get("CYBERDB_PASSWORD_FILE")):
-        password = Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        try:
+            password = Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, ValueError) as e:
+            raise WrongPasswordCyberDBError(f"CYBERDB_PASSWORD_FILE: {path} cannot be read: {e}") from e
     if not isinstance(password, str) or not password:
         raise WrongPasswordCyberDBError(
             "no password: pass password=..., or set CYBERDB_PASSWORD or CYBERDB_PASSWORD_FILE"

@@ -11,7 +11,6 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NoReturn,
     Optional,
     Protocol,
     Tuple,
@@ -68,6 +67,9 @@ class Prepared:
     def __init__(self, sender: Sender, prepare: Prepare) -> None:
         self._sender, self._own = sender, prepare
 
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self._sender, picklable(self._own))
+
     def prepare(self, request: Request[T]) -> Request[T]:
         """Changes a request as this sender, and those that it wraps, do; returns it."""
         inner = preparation(self._sender)
@@ -89,6 +91,13 @@ class Prepared:
     def _perform_stream(self, request: StreamRequest[T]) -> Iterator[T]:
         self._own(request)
         return self._sender._perform_stream(request)
+
+
+def picklable(prepare: Prepare) -> Prepare:
+    """Returns prepare. TypeError if it is a fence: another process does not hold the lock."""
+    if prepare is not durable:
+        raise TypeError("a fenced table cannot be pickled or copied: acquire the lock where it is needed")
+    return prepare
 
 
 def preparation(sender: object) -> Optional[Prepare]:
@@ -154,11 +163,8 @@ class Handle:
         """
         return type(self)(Prepared(self._sender, fencing(self._sender, lock)), self._name)
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(
-            f"a {type(self).__name__} cannot be pickled or deep-copied, because it is a handle of a table. "
-            "copy() returns the content; another process gets the table by its name"
-        )
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self._sender, self._name)
 
 
 def as_dict(source: Any) -> Dict[Any, Any]:

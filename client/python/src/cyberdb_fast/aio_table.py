@@ -87,6 +87,9 @@ class Handle:
     def __reduce__(self) -> Tuple[Any, ...]:
         return type(self), (self._sender, self._name)
 
+    def __repr__(self) -> str:
+        return f"<cyberdb_fast.aio.{type(self).__name__} {self._name!r}>"
+
     __iter__ = None  # otherwise Python would try [0], [1], ... forever, also for `in`
 
     def __contains__(self, value: object) -> bool:

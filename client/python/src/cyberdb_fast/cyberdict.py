@@ -23,7 +23,7 @@ from typing import (
     overload,
 )
 
-from . import dict_requests, dict_snapshot, opcodes
+from . import dict_requests, dict_snapshot, glimpse, opcodes
 from .clock import MONOTONIC
 from .computing import DEFAULT_LEASE, Computation, Times, unprepared
 from .errors import ConnectionLost, CyberDBError, LockLost, VersionMismatch
@@ -52,8 +52,8 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
     Values that are read are copies: `d["a"].append(1)` changes only a copy. A client that tracks
     changes warns about that.
 
-    Iteration, keys(), values(), items(), copy() and repr() show the items in order, as of one
-    moment. Keys and values compare as in a dict: 1, 1.0 and True are one key.
+    Iteration, keys(), values(), items() and copy() show the items in order, as of one moment;
+    repr() shows the first ones. Keys and values compare as in a dict: 1, 1.0 and True are one key.
 
     Besides the errors that a method names, each may raise NoSuchTable, WrongTableKind, those of the
     connection (DisconCyberDBError, PoolTimeout), and if it changes the table Overloaded, NotDurable
@@ -80,7 +80,15 @@ class CyberDict(DictMethods[K, V], MutableMapping[K, V]):  # pyright: ignore[rep
         return reversed(keys)
 
     def __repr__(self) -> str:
-        return repr(self.copy())
+        found = glimpse.of_dict(self)
+        return glimpse.text(found, "{", glimpse.pairs(found), "}")
+
+    def _repr_html_(self) -> str:
+        found = glimpse.of_dict(self)
+        return glimpse.html(f"dict {self._name}", found, found.first)
+
+    def _ipython_key_completions_(self) -> List[K]:
+        return [key for key, _ in glimpse.of_dict(self).first]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
@@ -272,7 +280,8 @@ class DictKeys(KeysView[K]):
         return reversed(self._mapping)
 
     def __repr__(self) -> str:
-        return f"dict_keys({list(self)!r})"
+        found = glimpse.of_dict(self._mapping)
+        return glimpse.text(found, "dict_keys([", (glimpse.short(key) for key, _ in found.first), "])")
 
 
 class DictValues(ValuesView[V]):
@@ -290,7 +299,8 @@ class DictValues(ValuesView[V]):
         return reversed(self._mapping._list_values())
 
     def __repr__(self) -> str:
-        return f"dict_values({list(self)!r})"
+        found = glimpse.of_dict(self._mapping)
+        return glimpse.text(found, "dict_values([", (glimpse.short(value) for _, value in found.first), "])")
 
 
 class DictItems(ItemsView[K, V]):
@@ -314,4 +324,5 @@ class DictItems(ItemsView[K, V]):
         return reversed(self._mapping._list_items())
 
     def __repr__(self) -> str:
-        return f"dict_items({list(self)!r})"
+        found = glimpse.of_dict(self._mapping)
+        return glimpse.text(found, "dict_items([", map(glimpse.short, found.first), "])")

@@ -16,7 +16,7 @@ from typing import (
     overload,
 )
 
-from . import dict_requests, list_requests, opcodes
+from . import dict_requests, glimpse, list_requests, opcodes
 from .expiry import Duration, wait_milliseconds
 from .methods_sync import ListMethods
 from .table import as_list
@@ -36,8 +36,8 @@ class CyberList(ListMethods[V], MutableSequence[V]):
     Elements that are read are copies: `l[0].append(1)` changes only a copy. A client that tracks
     changes warns about that.
 
-    Iteration, slices, copy() and repr() show the elements as of one moment. Slices, sums and
-    products are plain lists.
+    Iteration, slices and copy() show the elements as of one moment; repr() shows the first ones.
+    Slices, sums and products are plain lists.
 
     A list is a queue too: put, take, ack and the waits of pop and popleft.
 
@@ -103,7 +103,12 @@ class CyberList(ListMethods[V], MutableSequence[V]):
         return reversed(self.copy())
 
     def __repr__(self) -> str:
-        return repr(self.copy())
+        found = glimpse.of_list(self)
+        return glimpse.text(found, "[", map(glimpse.short, found.first), "]")
+
+    def _repr_html_(self) -> str:
+        found = glimpse.of_list(self)
+        return glimpse.html(f"list {self._name}", found, enumerate(found.first))
 
     def __eq__(self, other: object) -> bool:
         return self.copy() == as_list(other) if isinstance(other, (list, CyberList)) else NotImplemented

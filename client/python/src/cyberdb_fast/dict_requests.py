@@ -233,6 +233,18 @@ def dict_values(t: bytes) -> Request[List[Any]]:
     return Request(opcodes.DICT_VALUES, t, read_all)
 
 
+def dict_scan(t: bytes, limit: int) -> Request[Tuple[int, List[Tuple[Any, Any]]]]:
+    """The first items, at most limit, and the cursor of the next one: 0 if these are all."""
+
+    def read(decoder: Decoder, body: bytes) -> Tuple[int, List[Tuple[Any, Any]]]:
+        following, *flat = decoder.all(body)
+        if type(following) is not int or len(flat) % 2:
+            raise errors.ProtocolError(f"a scan that begins with {following!r}, and {len(flat)} keys and values")
+        return following, list(zip(flat[::2], flat[1::2]))
+
+    return Request(opcodes.DICT_SCAN, t + encode(0) + encode(limit), read)
+
+
 def stream(opcode: int, t: bytes) -> StreamRequest[Any]:
     """Streams DICT KEYS, VALUES or ITEMS (keys and values in turn), or LIST ALL."""
     return StreamRequest(opcode, t, read_streamed)

@@ -168,7 +168,7 @@ class Background:
         if self.renewals.add(lease):
             self._ring()
 
-    def _at(self, when: float, action: Callable[[], None]) -> None:
+    def run_at(self, when: float, action: Callable[[], None]) -> None:
         """Runs action in the thread at a time by MONOTONIC."""
         self._new_timers.append((when, action))
         self._ring()
@@ -397,7 +397,7 @@ class Background:
             if isinstance(failed.error, (DisconCyberDBError, Overloaded)) and times and not self.closed:
                 later = self.quietly(failed.request)
                 later.unwanted = failed.unwanted
-                self._at(MONOTONIC[0]() + 1, lambda: self._repeat(later, times - 1))
+                self.run_at(MONOTONIC[0]() + 1, lambda: self._repeat(later, times - 1))
 
         call._notify = again
         self._new.append(call)

@@ -37,7 +37,7 @@ class Bell:
     def wait(self, sockets: List[Any], seconds: float) -> List[bool]:
         """Waits until a socket is readable or the bell rings; says which of the sockets are."""
         ear = self._ends[0]
-        rung, *ready = _readable([ear, *sockets], seconds)
+        rung, *ready = which_readable([ear, *sockets], seconds)
         if rung:
             with suppress(OSError):
                 while ear.recv(4096):
@@ -52,7 +52,7 @@ class Bell:
         self._ends = []
 
 
-def _readable(sockets: List[Any], seconds: float) -> List[bool]:
+def which_readable(sockets: List[Any], seconds: float) -> List[bool]:
     """Waits until a socket is readable, and says which are."""
     if seconds == 0:
         time.sleep(0)  # under gevent, others run

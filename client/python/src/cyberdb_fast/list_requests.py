@@ -185,7 +185,7 @@ def list_take(
     def undo(reply: Reply) -> Optional[Request[Any]]:
         if failed or reply.status or reply.body == frames.NIL:
             return None
-        return _never_delivered(t, PLAIN.one(split(reply.body)[0]))  # the value may not be decodable here
+        return never_delivered(t, PLAIN.one(split(reply.body)[0]))  # the value may not be decodable here
 
     return WaitingRequest(
         opcodes.LIST_TAKE,
@@ -205,7 +205,7 @@ def list_nack(t: bytes, item: Receipt, delay: Duration = 0) -> Request[None]:
     return Request(opcodes.LIST_NACK, t + _receipt(item) + encode(delay_milliseconds(delay)), read_nothing)
 
 
-def _never_delivered(t: bytes, receipt: int) -> Request[None]:
+def never_delivered(t: bytes, receipt: int) -> Request[None]:
     """Gives an item back whose delivery has reached no caller: it does not count."""
     return Request(opcodes.LIST_NACK, t + _receipt(receipt) + encode(None), read_nothing)
 

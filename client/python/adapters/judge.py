@@ -31,7 +31,26 @@ HERE = Path(__file__).resolve().parent
 INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
 PASSWORD = "judged"
 SUITE_SECONDS = 600
+PYTHON_CLASSES = "python_classes=Test* test_*"  # kombu and Celery begin theirs with test_
 
+
+# Celery's integration tests that are run, as words in their names. Many others need Redis itself,
+# fail with Redis too, or take long.
+CELERY_TESTS = (
+    *(
+        "simple_call",
+        "basic_task",
+        "ignore_result",
+        "reject",
+        "pydantic",
+        "test_fail",
+        "wrong_arguments",
+        "unpickleable",
+    ),
+    *("retried", "unicode", "properties", "replaced_task", "multithread", "multiprocess"),
+    *("simple_chain", "complex_chain", "group_results_in_chain", "test_group_chain", "nested_group_chain"),
+    *("single_task_header", "test_group_kwargs", "chord_order"),
+)
 
 # The variables of a process: CYBERDB_URL and CYBERDB_PASSWORD say where the server is.
 Environment = Dict[str, str]
@@ -160,6 +179,28 @@ def starlette(source: Path, environment: Environment) -> Outcome:
     return pytest(environment, source, "tests/middleware/test_cyberdb.py")
 
 
+def kombu(source: Path, environment: Environment) -> Outcome:
+    shutil.copy(HERE / "kombu_suite.py", source / "t" / "integration" / "test_cyberdb.py")
+    return pytest(environment, source, "t/integration/test_cyberdb.py")
+
+
+def celery_backend(source: Path, environment: Environment) -> Outcome:
+    shutil.copy(HERE / "celery_suite.py", source / "t" / "unit" / "backends" / "test_cyberdb.py")
+    # YAML is not installed.
+    return pytest(environment, source, "t/unit/backends/test_cyberdb.py", "-k", "not yaml")
+
+
+def celery(source: Path, environment: Environment) -> Outcome:
+    """Some of Celery's integration tests, with a worker."""
+    urls = {"TEST_BROKER": environment["CYBERDB_URL"], "TEST_BACKEND": environment["CYBERDB_URL"]}
+    return pytest(
+        {**environment, **urls},
+        source,
+        *("-p", "cyberdb_fast.adapters.celery", "t/integration/test_tasks.py", "t/integration/test_canvas.py"),
+        *("-k", " or ".join(CELERY_TESTS)),
+    )
+
+
 def ours(_: Path, environment: Environment) -> Outcome:
     tests = [*sorted(HERE.parent.glob("tests/test_adapters*.py")), HERE.parent / "tests" / "test_tracing.py"]
     return pytest(environment, HERE.parent, *map(str, tests))
@@ -169,7 +210,18 @@ def pytest(environment: Environment, directory: Path, *arguments: str) -> Outcom
     """Runs tests in a directory. What ends the run early counts as a failed test."""
     with tempfile.TemporaryDirectory() as temporary:
         report = Path(temporary, "report.xml")
-        command = ("-m", "pytest", "-o", "addopts=-q", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments)
+        command = (
+            "-m",
+            "pytest",
+            "-o",
+            "addopts=-q",
+            "-o",
+            PYTHON_CLASSES,
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+            *arguments,
+        )
         output, code = run(*command, directory=directory, environment=environment)
         outcome = Outcome(output.strip().rpartition("\n")[2], 0, 0)
         cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
@@ -194,6 +246,9 @@ SUITES = [
     Suite("dogpile.cache", "dogpile.cache", dogpile, installed=True),
     Suite("aiocache", "aiocache", aiocache),
     Suite("starlette", "starlette", starlette),
+    Suite("kombu", "kombu", kombu),
+    Suite("celery-backend", "celery", celery_backend),
+    Suite("celery", "celery", celery),
     Suite("ours", "", ours),
 ]
 

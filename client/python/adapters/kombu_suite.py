@@ -6,6 +6,7 @@ import kombu
 import pytest
 from t.integration import common
 
+import cyberdb_fast.adapters.kombu  # noqa: F401 # registers cyberdb://
 from cyberdb_fast.errors import ServerUnreachable
 
 URL = os.environ["CYBERDB_URL"]

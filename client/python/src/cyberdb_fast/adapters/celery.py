@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Generator, Iterable, Iterator, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Generator, Iterable, Iterator, List, Optional, Set, Tuple, TypeVar
 
 from cyberdb_fast import dict_requests, lock_requests, requests
 from cyberdb_fast.client import Client, connect
 from cyberdb_fast.clock import MONOTONIC
 from cyberdb_fast.errors import DisconCyberDBError, NoSuchTable, Overloaded
+from cyberdb_fast.replies import ABSENT
 from cyberdb_fast.requests import Request, table_name
 from cyberdb_fast.settings import URL_OPTIONS
 
@@ -39,7 +40,10 @@ BACKEND_ALIASES.update(dict.fromkeys(("cyberdb", "cyberdbs"), "cyberdb_fast.adap
 # A waiting caller looks for its result at least so often, in seconds. A message may be lost with a
 # connection.
 MAX_PAUSE = 5.0
+# What follows the key of a chord's counter in the key of its size.
+SIZE = ".size"
 
+T = TypeVar("T")
 Wait = Callable[[float], Optional[Set[str]]]
 
 
@@ -47,8 +51,8 @@ class CyberDBBackend(KeyValueStoreBackend):
     """A result backend whose results are the entries of one dict in the server.
 
     A result is the text or the bytes that Celery's serializer makes, which is JSON unless the
-    configuration says otherwise. Each method is one request; but to store a result Celery reads it
-    first. A caller that waits for a result is woken by a message, and does not poll.
+    configuration says otherwise. Each method is one request; to store another state of a task takes
+    two. A caller that waits for a result is woken by a message, and does not poll.
 
     result_backend_transport_options may have table, the name of the dict, and those arguments of
     cyberdb_fast.connect that a URL may have. Errors: those of tables.
@@ -78,14 +82,13 @@ class CyberDBBackend(KeyValueStoreBackend):
     def __reduce__(self, args: Tuple[Any, ...] = (), kwargs: Optional[Dict[str, Any]] = None) -> Any:
         return super().__reduce__(args, {**(kwargs or {}), "url": self.url})
 
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
     def exception_safe_to_retry(self, exc: BaseException) -> bool:
         """Whether the server could not be reached."""
         return isinstance(exc, DisconCyberDBError)
-
-    def _all(self, *batch: Request[Any]) -> None:
-        """Sends requests in one write. Errors: those of the first one that fails."""
-        for request, reply in zip(batch, self._client.perform_all(list(batch))):
-            request.result(reply)
 
     def _one(self, request: Request[Any]) -> Any:
         """The result of a request; creates the dict if it is missing."""
@@ -117,17 +120,43 @@ class CyberDBBackend(KeyValueStoreBackend):
         self._set(key, value, self.failure_expires if state == FAILURE else self.expires)
 
     def _set(self, key: str, value: Any, expires: Optional[float]) -> None:
-        ttl, channel = expires or None, self._channel(key)
-        batch = dict_requests.dict_set(self._t, key, value, ttl), lock_requests.publish(channel, None)
+        self._store(dict_requests.dict_set(self._t, key, value, expires or None), key)
+
+    def _store(self, request: Request[T], key: str) -> T:
+        """Sends a request that sets key, and the message about it; returns its result."""
+        batch: List[Request[Any]] = [request, lock_requests.publish(self._channel(key), None)]
+        reply = self._client.perform_all(batch)[0]
         try:
-            self._all(*batch)
+            return request.result(reply)
         except NoSuchTable:
             self._create()
-            self._all(*batch)
+            return request.result(self._client.perform_all(batch)[0])
+
+    def _store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: Any = None,
+        request: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Stores the first state of a task in one request.
+
+        Before Celery stores another one, it reads the present one, which it keeps if it is SUCCESS.
+        """
+        meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        key, value = self.get_key_for_task(task_id), self.encode({**meta, "task_id": str(task_id)})
+        expires = self.failure_expires if state == FAILURE else self.expires
+        adding = dict_requests.dict_compare_and_set(self._t, key, ABSENT, value, expires or None)
+        if self._store(adding, key):
+            return result
+        return super()._store_result(task_id, result, state, traceback, request, **kwargs)
 
     def delete(self, key: str) -> None:
-        """Deletes key, if it is present."""
-        self._one(dict_requests.dict_delete_many(self._t, [key]))
+        """Deletes key, if it is present; with the counter of a chord its size too."""
+        sizes = [key + SIZE] if key.startswith(self.chord_keyprefix) else []
+        self._one(dict_requests.dict_delete_many(self._t, [key, *sizes]))
 
     def incr(self, key: str) -> int:
         """Adds 1 to the value of key, which counts as 0 if it is absent; returns the sum."""
@@ -141,6 +170,30 @@ class CyberDBBackend(KeyValueStoreBackend):
             self._one(request)
         except KeyError:
             return
+
+    # ---- chords
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """Says how many tasks a chord waits for, before the last one is sent."""
+        self.set(self.get_key_for_chord(group_id, SIZE), chord_size)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """Counts a task of a chord, in one request; sends the body after the last one.
+
+        Celery would compare the count with the number of results, which nested groups have fewer
+        of than tasks, and read all their names each time.
+        """
+        if not (request.group and request.chord):
+            return
+        key = self.get_key_for_chord(request.group)
+        batch = [
+            dict_requests.dict_increment(self._t, key, 1, self.chord_expires or None),
+            dict_requests.dict_get_or(self._t, key + SIZE, None),
+        ]
+        counted, size = [one.result(reply) for one, reply in zip(batch, self._client.perform_all(batch))]
+        if counted == size:
+            request.chord["chord_size"] = size + 1  # Celery counts this task again
+            super().on_chord_part_return(request, state, result, **kwargs)
 
     # ---- waiting for results
 

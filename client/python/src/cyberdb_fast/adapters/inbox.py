@@ -253,7 +253,7 @@ class Inbox:
         return Request(opcodes.LIST_TAKE, source.table + encode(claim) + self._ends[wait], read_nothing)
 
     def _limit(self, reader: Reader) -> None:
-        """Ends waits that could bring more items than there is room for.
+        """Ends waits that could bring more items than there is room for, and gives such back.
 
         The consumer may be busy for long with what it gets now.
         """
@@ -261,8 +261,10 @@ class Inbox:
         room = max(0, reader.room())
         if len(waiting) > room:
             self._stop_waiting(waiting[room:])
-            while reader.arrived and reader.room() < 0:
-                self.give_back([reader.arrived.pop().tag], counts=False)
+        leased = [arrival for arrival in reader.arrived if arrival.tag in self._held]
+        while leased and reader.room() < 0:
+            reader.arrived.remove(leased[-1])
+            self.give_back([leased.pop().tag], counts=False)
 
     def _look_after(self, now: float) -> None:
         """Notes that nothing unread has come; gives up a silent server."""

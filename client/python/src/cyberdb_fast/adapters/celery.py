@@ -23,7 +23,7 @@ from cyberdb_fast.clock import MONOTONIC
 from cyberdb_fast.errors import DisconCyberDBError, NoSuchTable, Overloaded
 from cyberdb_fast.replies import ABSENT
 from cyberdb_fast.requests import Request, table_name
-from cyberdb_fast.settings import URL_OPTIONS
+from cyberdb_fast.settings import OPTIONS
 
 from .frameworks import require
 from .kombu import Transport as Transport  # it registers the broker
@@ -74,9 +74,8 @@ class CyberDBBackend(KeyValueStoreBackend):
         options = conf.get("result_backend_transport_options") or {}
         self._name: str = options.get("table", "celery")
         self._t = table_name(self._name)
-        self._client: Client = connect(
-            url, check=False, **{name: value for name, value in options.items() if name in URL_OPTIONS}
-        )
+        given = {name: value for name, value in options.items() if name in OPTIONS}
+        self._client: Client = connect(url, **{**given, "check": False})
         self._proxy = self._client.get_proxy()
 
     def __reduce__(self, args: Tuple[Any, ...] = (), kwargs: Optional[Dict[str, Any]] = None) -> Any:

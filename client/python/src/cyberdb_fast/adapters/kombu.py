@@ -29,7 +29,7 @@ from cyberdb_fast.client import Client, connect
 from cyberdb_fast.clock import MONOTONIC
 from cyberdb_fast.errors import CyberDBError, DisconCyberDBError, NoSuchTable, Overloaded, PoolTimeout
 from cyberdb_fast.requests import Request, table_name
-from cyberdb_fast.settings import URL_OPTIONS
+from cyberdb_fast.settings import OPTIONS
 
 from .frameworks import require
 from .inbox import Arrival, Inbox, Reader, Source
@@ -273,9 +273,7 @@ class Transport(virtual.Transport):
         """Connects. Errors: those of cyberdb_fast.connect."""
         given = self.client
         self.fanout_queues: Dict[str, str] = {}  # the exchange of each queue without a list
-        options: Dict[str, Any] = {
-            name: value for name, value in given.transport_options.items() if name in URL_OPTIONS
-        }
+        options: Dict[str, Any] = {name: value for name, value in given.transport_options.items() if name in OPTIONS}
         if given.connect_timeout:
             options.setdefault("connect_timeout", given.connect_timeout)
         if given.password:

@@ -57,8 +57,10 @@ def test_other_versions_are_refused(install, version: str) -> None:
     [
         ("aiocache", "aiocache"),
         ("cachelib", "cachelib"),
+        ("celery", "celery"),
         ("django", "django"),
         ("dogpile.cache", "dogpile"),
+        ("kombu", "kombu"),
         ("starlette", "starlette"),
         ("starsessions", "starsessions"),
     ],

@@ -26,7 +26,6 @@ from cyberdb_fast.requests import Request, table_name
 from cyberdb_fast.settings import OPTIONS
 
 from .frameworks import require
-from .kombu import Transport as Transport  # it registers the broker
 
 require("celery", "5.7")
 
@@ -34,6 +33,8 @@ from celery.app.backends import BACKEND_ALIASES  # noqa: E402 # its version is k
 from celery.backends.base import KeyValueStoreBackend  # noqa: E402
 from celery.exceptions import TimeoutError as NotReady  # noqa: E402
 from celery.states import FAILURE, READY_STATES, SUCCESS  # noqa: E402
+
+from .kombu import Transport as Transport  # noqa: E402 # it registers the broker
 
 BACKEND_ALIASES.update(dict.fromkeys(("cyberdb", "cyberdbs"), "cyberdb_fast.adapters.celery:CyberDBBackend"))
 
@@ -74,8 +75,9 @@ class CyberDBBackend(KeyValueStoreBackend):
         options = conf.get("result_backend_transport_options") or {}
         self._name: str = options.get("table", "celery")
         self._t = table_name(self._name)
-        given = {name: value for name, value in options.items() if name in OPTIONS}
-        self._client: Client = connect(url, **{**given, "check": False})
+        given: Dict[str, Any] = {name: value for name, value in options.items() if name in OPTIONS}
+        given["check"] = False
+        self._client: Client = connect(url, **given)
         self._proxy = self._client.get_proxy()
 
     def __reduce__(self, args: Tuple[Any, ...] = (), kwargs: Optional[Dict[str, Any]] = None) -> Any:

@@ -47,7 +47,7 @@ CELERY_TESTS = (
         "wrong_arguments",
         "unpickleable",
     ),
-    *("retried", "unicode", "properties", "replaced_task", "multithread", "multiprocess"),
+    *("retried", "unicode", "properties", "multithread", "multiprocess"),
     *("simple_chain", "complex_chain", "group_results_in_chain", "test_group_chain", "nested_group_chain"),
     *("single_task_header", "test_group_kwargs", "chord_order"),
 )
@@ -196,7 +196,8 @@ def celery(source: Path, environment: Environment) -> Outcome:
     return pytest(
         {**environment, **urls},
         source,
-        *("-p", "cyberdb_fast.adapters.celery", "t/integration/test_tasks.py", "t/integration/test_canvas.py"),
+        *("-p", "celery.contrib.pytest", "-p", "cyberdb_fast.adapters.celery"),
+        *("t/integration/test_tasks.py", "t/integration/test_canvas.py"),
         *("-k", " or ".join(CELERY_TESTS)),
     )
 

@@ -15,8 +15,10 @@ Start = Callable[..., Server]
 pytestmark = pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="gevent is tested on CPython")
 
 BEGINNING = r"""
+import os
+os.environ["GEVENT_RESOLVER"] = "block"  # a signal's exception may take a wake-up from gevent's threads
 from gevent import monkey; monkey.patch_all()
-import os, random, signal, sys, time
+import random, signal, sys, time
 from pathlib import Path
 import gevent
 import cyberdb_fast

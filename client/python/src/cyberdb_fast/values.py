@@ -48,7 +48,7 @@ def register_type(cls: Type[T], code: int, pack: Callable[[T], bytes], unpack: C
             y: float
 
         xy = struct.Struct("<dd")
-        cyberdb.register_type(Point, 100, lambda p: xy.pack(*p), lambda b: Point(*xy.unpack(b)))
+        cyberdb.register_type(Point, 77, lambda p: xy.pack(*p), lambda b: Point(*xy.unpack(b)))
 
     pack encodes an object as bytes, unpack decodes it. The server sees only code and bytes: two
     objects are equal if these are equal. Register the same code for a type in all programs that

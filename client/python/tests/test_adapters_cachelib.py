@@ -163,12 +163,14 @@ def test_a_lost_table_is_made_again(client: Client, cache: CyberDBCache) -> None
 def test_timeouts(client: Client, cache: CyberDBCache) -> None:
     cache.set("default", 1)
     cache.set("none", 1, timeout=0)
+    cache.set("as with Redis", 1, timeout=-1)
     cache.set_many({"delta": 1}, timedelta(minutes=1))
     assert cache.add("added", 1, timeout=60)
     assert cache.inc("counted") == 1
     with client.get_proxy() as proxy:
         entries = proxy.get_cyberdict("cache")
         assert 299 < entries.ttl("default") <= 300
+        assert entries.ttl("as with Redis") is None
         assert entries.ttl("none") is None
         assert 59 < entries.ttl("delta") <= 60
         assert 59 < entries.ttl("added") <= 60
@@ -176,7 +178,7 @@ def test_timeouts(client: Client, cache: CyberDBCache) -> None:
         cache.inc("added")
         assert entries.ttl("added") <= 60
     with pytest.raises(ValueError, match="ttl must be above 0"):
-        cache.set("k", 1, timeout=-1)
+        cache.set("k", 1, timeout=-5)
 
 
 def test_one_add_wins_and_no_inc_is_lost(cache: CyberDBCache) -> None:

@@ -73,6 +73,41 @@ def counts(client: Client, name: str) -> tuple[int, int]:
         return len(jobs), jobs.leased()
 
 
+def test_a_message_that_needs_no_ack_is_gone(connect: Any, client: Client, name: str) -> None:
+    connection = connect()
+    publish(connection, name, "a", "b")
+    queue = kombu.Queue(name)(connection.default_channel)
+    assert queue.get(no_ack=True).payload == "a"
+    left = queue.get()
+    assert left.payload == "b"
+    assert counts(client, name) == (0, 1)
+    left.ack()
+    assert queue.get() is None
+    assert counts(client, name) == (0, 0)
+
+
+def test_consumers_of_one_queue_of_a_fanout_exchange_get_each_message_once(connect: Any, name: str) -> None:
+    connection, got = connect(), []
+    channel = connection.channel()
+    queue = kombu.Queue(name, kombu.Exchange(f"{name} x", type="fanout"))
+    for _ in range(2):
+        kombu.Consumer(channel, [queue], callbacks=[lambda body, message: got.append(body)], no_ack=True).consume()
+    kombu.Producer(connect()).publish("a", exchange=queue.exchange, declare=[queue.exchange])
+    with pytest.raises(TimeoutError):
+        while True:
+            connection.drain_events(timeout=0.3)
+    assert got == ["a"]
+
+
+def test_a_deleted_queue_of_a_fanout_exchange_may_come_back_as_another(connect: Any, name: str) -> None:
+    connection = connect()
+    queue = kombu.Queue(name, kombu.Exchange(f"{name} x", type="fanout"))(connection.default_channel)
+    queue.declare()
+    queue.delete()
+    publish(connection, name, "a")
+    assert Consumer(connection, name).drain() == ["a"]
+
+
 def test_no_more_messages_come_than_the_prefetch_count(connect: Any, client: Client, name: str) -> None:
     first, second = Consumer(connect(), name, prefetch=2), Consumer(connect(), name, prefetch=1)
     publish(connect(), name, *range(5))

@@ -69,7 +69,7 @@ class CyberDBCache(BaseCache):
 
         server is a URL or a client; options are those of cyberdb_fast.connect. Caches with
         different tables do not share entries, and clear empties one table. The table is created if
-        it is missing, with max_entries as its limit. A timeout of 0 is none.
+        it is missing, with max_entries as its limit. A timeout of 0 or -1 is none.
         """
         super().__init__(default_timeout, ignore_delete_many_errors)
         if pickle:
@@ -77,7 +77,8 @@ class CyberDBCache(BaseCache):
         self._entries = CacheTable(server, table, max_entries, **options)
 
     def _ttl(self, timeout: Timeout) -> Optional[int]:
-        return self._normalize_timeout(timeout) or None
+        seconds = self._normalize_timeout(timeout)
+        return None if seconds in (0, -1) else seconds
 
     def get(self, key: str) -> Any:
         """Returns the value of key, None if it is absent."""

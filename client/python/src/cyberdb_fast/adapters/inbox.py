@@ -171,6 +171,8 @@ class Inbox:
         """Ends what reader gets for a queue; gives back what has come and was not delivered."""
         sources = [source for source in reader.sources if source.queue == queue]
         feeds = [feed for feed in reader.feeds if feed.queue == queue]
+        for feed in feeds:  # before the errors of their requests come
+            reader.feeds.remove(feed)
         if self.connection is not None:
             self._send([(lock_requests.unsubscribe(feed.number), _check) for feed in feeds])
             self._stop_waiting(sources)
@@ -178,8 +180,6 @@ class Inbox:
                 self._read()
         for source in sources:
             reader.sources.remove(source)
-        for feed in feeds:
-            reader.feeds.remove(feed)
         undelivered = [arrival for arrival in reader.arrived if arrival.queue == queue]
         for arrival in undelivered:
             reader.arrived.remove(arrival)
@@ -328,8 +328,9 @@ class Inbox:
 
             reader.checking += 1
             self._send([(list_extend_lease(source.table, receipt, self._lease), checked)])
-        if not self._extends:
-            self._extends = True
+        with self._lock:
+            starts, self._extends = not self._extends, True
+        if starts:
             self._extend_later()
 
     def _receiving(self, reader: Reader, feed: Feed) -> Handler:
@@ -371,12 +372,13 @@ class Inbox:
 
     def _extend(self) -> None:
         """Extends all leases. The background calls it."""
-        self._extends = False
+        with self._lock:
+            held = list(self._held.values())
+            self._extends = bool(held)
         background = self._client.background
-        for table, receipt in list(self._held.values()):
+        for table, receipt in held:
             background.post(background.quietly(list_extend_lease(table, receipt, self._lease)))
-        if self._held:
-            self._extends = True
+        if held:
             self._extend_later()
 
     # ---- the connection
@@ -436,6 +438,7 @@ class Inbox:
     def detach(self) -> None:
         """In a forked child: closes its copy of the parent's socket."""
         connection, self.connection, self._ended = self.connection, None, True
+        self._lock = threading.Lock()  # another thread may have held it
         self._held.clear()
         if connection is not None:
             connection.socket.close()

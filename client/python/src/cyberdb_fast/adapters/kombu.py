@@ -179,6 +179,7 @@ class Channel(virtual.Channel):
         return any(self._all(map(requests.exists, self._lists(queue))))
 
     def _delete(self, queue: str, exchange: str, *meta: Any, **kwargs: Any) -> None:
+        self.connection.fanout_queues.pop(queue, None)
         unbind = dict_requests.dict_delete_many(self._bindings(exchange), [(meta[0], meta[1], queue)])
         self._all([unbind, *map(requests.drop, self._lists(queue))])
 
@@ -208,12 +209,21 @@ class Channel(virtual.Channel):
 
     # ---- consumers
 
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
+        """The next message of queue; None if it has none."""
+        message = super().basic_get(queue, no_ack, **kwargs)
+        if message is not None and no_ack:
+            self.inbox.ack(message.delivery_tag)
+        return message
+
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
         """Begins to consume from queue."""
         if no_ack:
             self._without_ack.add(queue)
         exchange = self.connection.fanout_queues.get(queue)
-        if exchange is not None:
+        if queue in self._active_queues:
+            pass  # another consumer of this channel reads it already
+        elif exchange is not None:
             self.inbox.subscribe(self.reader, queue, self.table_prefix + exchange)
         else:
             for step in self.priority_steps:
@@ -242,9 +252,11 @@ class Channel(virtual.Channel):
 
     def close(self) -> None:
         """Ends all consumers; messages that are not acked return to their queues."""
-        super().close()
-        if self.reader in self.inbox.readers:
-            self.inbox.readers.remove(self.reader)
+        try:
+            super().close()
+        finally:
+            if self.reader in self.inbox.readers:
+                self.inbox.readers.remove(self.reader)
 
 
 class Transport(virtual.Transport):
@@ -286,9 +298,11 @@ class Transport(virtual.Transport):
 
     def close_connection(self, connection: Any) -> None:
         """Closes all channels."""
-        super().close_connection(connection)
-        self.inbox.close()
-        self.cyberdb.close()
+        try:
+            super().close_connection(connection)
+            self.inbox.close()
+        finally:
+            self.cyberdb.close()
 
     def _deliver_next(self) -> bool:
         """Delivers a message that has come; whether there was one."""

@@ -344,6 +344,7 @@ class ForkActor:
 
     def _run(self, pipe: Any, client: Any, prefix: str) -> None:
         self._pipe.close()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of a shell ignores it
         doer = Doer(client, prefix, time.sleep)
         while True:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import importlib.util
 import ipaddress
 import pathlib
 import subprocess
@@ -328,6 +329,33 @@ def test_a_policy_registers_classes_when_they_are_met(d: Table, monkeypatch: pyt
     assert d[1] == [Policed(6), bytearray(b"x")]
     with pytest.raises(TypeError, match="register"):
         d["k"] = Server()
+
+
+def test_a_stored_name_runs_no_code_to_find_its_class(
+    d: Table, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lazy_module.py").write_text("raise AssertionError('it was imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = importlib.util.find_spec("lazy_module")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "lazy_module", module)
+    monkeypatch.setitem(vars(sys.modules[__name__]), "asks", AsksForItsClass())
+    monkeypatch.setattr(objects, "policies", [lambda cls: True])
+    for name in ("lazy_module.Class", f"{__name__}.asks", f"{__name__}.asks.Class"):
+        d["k"] = Unopened(name, b"\xc1\x81\xa1n\x05")
+        assert type(d["k"]) is Unopened
+
+
+class AsksForItsClass:
+    """As the lazy settings of Django, which are loaded then."""
+
+    @property
+    def __class__(self) -> Any:
+        raise AssertionError("it was asked for its class")
 
 
 @register(name="test.even")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import reprlib
 import sys
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Optional, Set, Type, TypeVar, overload
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Type, TypeVar, overload
 
 from . import shapes, tracked
 from .errors import UnpackError
@@ -167,10 +167,18 @@ def _imported(name: str) -> Optional[type]:
     for at in range(len(parts) - 1, 0, -1):
         found: Any = sys.modules.get(".".join(parts[:at]))
         for part in parts[at:]:
-            found = vars(found).get(part) if isinstance(found, (type, ModuleType)) else None
-        if isinstance(found, type) and name_of(found) == name:
-            return found
+            found = _names_in(found).get(part)
+        cls: Optional[type] = found if issubclass(type(found), type) else None
+        if cls is not None and name_of(cls) == name:
+            return cls
     return None
+
+
+def _names_in(found: Any) -> Mapping[str, Any]:
+    """The names in a module or class. It asks neither: a lazy module would be imported then."""
+    own: Any = next((kind for kind in (type, ModuleType) if issubclass(type(found), kind)), None)
+    names: Mapping[str, Any] = {} if own is None else vars(own)["__dict__"].__get__(found)
+    return names
 
 
 def as_key(key: Any, depth: int = 0) -> Any:

@@ -91,6 +91,13 @@ def test_unix_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
         ("127.0.0.1:http", "the port of"),
         ("127.0.0.1:", "the port of"),
         ("127.0.0.1:70000", "the port of"),
+        (":secret@127.0.0.1:9980", "no URL"),
+        (":secret@127.0.0.1:http", "no URL"),
+        ("cyberdb:/:secret@127.0.0.1", "no URL"),
+        ("cyberdb://:12?secret@127.0.0.1", "%3F"),
+        ("unix://:12/secret@/run/s.sock", "%2F"),
+        ("db..example", "not the name of a host"),
+        ("cyberdb://" + 64 * "x", "not the name of a host"),
     ],
 )
 def test_urls_that_are_refused(url: str, text: str) -> None:

@@ -58,6 +58,8 @@ def parse_address(text: str) -> Address:
 
 def _without_scheme(text: str) -> Address:
     """host:port, [::1]:port, or a host, which may be an IPv6 address."""
+    if "@" in text:  # what is before it may be a password
+        raise WrongInputCyberDBError(f"the address has an @, but it is no URL: {FORMS}")
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         return Address(text.strip("[]"))
@@ -73,6 +75,10 @@ def _problem(url: SplitResult, host: str) -> str:
         return "names a user, but the server has no users"
     if url.fragment:
         return "has a #: write it as %23 in a password"
+    if "@" in url.query:
+        return "has a ? before an @: write ? in a password as %3F, and @ in an option as %40"
+    if unix and url.port is not None:
+        return "has a port, which a Unix socket has not: write / in a password as %2F"
     if not unix and url.path not in ("", "/"):
         return "has a path after the address, but there are no numbered databases: write / in a password as %2F"
     if unix and host not in ("", ".", ".."):

@@ -155,6 +155,10 @@ def make_settings(
     if not isinstance(host, str):
         raise WrongInputCyberDBError(f"host must be a str, got {type(host).__name__}")
     given = parse_address(host)
+    try:
+        given.host.encode("idna")  # as sockets do
+    except UnicodeError:
+        raise WrongInputCyberDBError(f"{given.host!r} is not the name of a host") from None
     if port is None:
         port = DEFAULT_PORT if given.port is None else given.port
     if not isinstance(port, int) or not 0 <= port <= 65535:

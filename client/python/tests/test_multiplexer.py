@@ -142,6 +142,21 @@ with cyberdb_fast.connect(url, request_timeout=0.5) as client, client.get_proxy(
         pass
     else:
         raise AssertionError("a closed client sends requests")
+
+# One that never authenticates: no caller waits longer for it than connect_timeout.
+import socket
+silent = socket.create_server(("127.0.0.1", 0))
+with cyberdb_fast.connect(*silent.getsockname(), password="x", connect_timeout=0.4, check=False) as client:
+    attempts = []
+    opening = Connection.open
+    def counting(connection):
+        attempts.append(connection)
+        opening(connection)
+    Connection.open = counting
+    spawned = [gevent.spawn(client.perform, cyberdb_fast.requests.ping()) for _ in range(3)]
+    gevent.joinall(spawned)
+    assert all(type(one.exception) is ServerUnreachable for one in spawned), [one.exception for one in spawned]
+    assert len(attempts) == 1, attempts
 """
 
 

@@ -258,7 +258,9 @@ class Multiplexer:
 
     def _fail(self, one: Exchange, e: CyberDBError) -> None:
         """Ends the wait of a caller with an error like e."""
-        one.complete(None, type(e)(*e.args))
+        error = type(e)(*e.args)
+        error.__cause__ = e.__cause__  # retries.py looks at it
+        one.complete(None, error)
         self._ready.append(one)
         self._hub().loop.run_callback(self._resume)
 

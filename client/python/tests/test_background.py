@@ -14,7 +14,17 @@ import pytest
 
 import cyberdb_fast
 from conftest import PASSWORD, suspended
-from cyberdb_fast import Client, Message, Overloaded, Proxy, Server, ServerUnreachable, lock_requests
+from cyberdb_fast import (
+    Client,
+    ConnectionLost,
+    Message,
+    Overloaded,
+    Proxy,
+    Server,
+    ServerUnreachable,
+    lock_requests,
+    requests,
+)
 from cyberdb_fast.background import Background
 from cyberdb_fast.calls import Call, Link
 from cyberdb_fast.connection import Connection
@@ -240,6 +250,22 @@ def test_a_wait_without_end_notices_a_server_that_hangs(start: Start, monkeypatc
                 waiter.join(10)
             assert [type(e) for e in failed] == [cyberdb_fast.RequestTimeout]
         settle(lambda: waiting(proxy) == 0)
+
+
+def test_a_pop_that_was_sent_is_not_repeated_when_a_later_request_is_not(start: Start) -> None:
+    server = start()
+    with connect(server) as client, client.get_proxy() as proxy, ThreadPoolExecutor() as threads:
+        jobs = proxy.create_cyberlist("jobs")
+        popped = threads.submit(jobs.pop, wait=3)
+        settle(lambda: client.background.main is not None and client.background.main.outstanding)
+        link = client.background.main
+        assert link is not None
+        with suspended(server):
+            link.connection.socket.shutdown(socket.SHUT_WR)
+            with pytest.raises(ConnectionLost):
+                client.background.wait(Call(requests.ping(), 0), 5)
+        with pytest.raises(ConnectionLost, match="may or may not have been applied"):
+            popped.result()
 
 
 def test_the_background_ends_when_it_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

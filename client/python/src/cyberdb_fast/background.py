@@ -26,7 +26,7 @@ from . import frames, lock_requests, requests
 from .bell import Bell
 from .calls import Call, Link
 from .clock import MONOTONIC
-from .connection import Connection, no_reply
+from .connection import Connection, NotSent, no_reply
 from .errors import ConnectionLost, CyberDBError, DisconCyberDBError, Overloaded, ServerUnreachable
 from .frames import Reply
 from .leases import NEVER, Lease, Renewals
@@ -339,6 +339,11 @@ class Background:
             link.heard_at = MONOTONIC[0]()
         try:
             link.send(calls)
+        except NotSent as e:
+            for call in calls:
+                call.complete(None, type(e)(*e.args))
+            # Earlier calls on the link were sent.
+            self._drop(link, ConnectionLost(f"{e}; the request may or may not have been applied"))
         except CyberDBError as e:
             self._drop(link, e)
 

@@ -286,6 +286,9 @@ class Multiplexer:
             try:
                 one.greenlet.switch()
             except BaseException:
+                if one.waits:  # it was struck before the switch
+                    self._ready.append(one)
+                    self._hub().loop.run_callback(self._resume)
                 self._hub().handle_error(one.greenlet, *sys.exc_info())
 
     def _flush(self) -> None:
